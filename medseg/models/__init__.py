@@ -1,0 +1,1 @@
+"""A model is a folder: card.json and model.safetensors. Data only, never code."""

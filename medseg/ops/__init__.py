@@ -1,0 +1,1 @@
+"""Pure functions on arrays and values: orientation, resampling, intensities, tiles, components."""

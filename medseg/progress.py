@@ -1,0 +1,79 @@
+"""Long work is a generator of `Progress` that returns its result; whoever runs it shows it, and may stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of long work.
+
+    Parameters
+    ----------
+    phase : str
+        What is being done, as a user would say it.
+    done, total : int
+        Finished and all steps of this phase.
+    seconds_left : float or None
+        Estimate for this phase; None while unknown.
+    """
+
+    phase: str
+    done: int
+    total: int
+    seconds_left: float | None = None
+
+
+Steps = Generator[Progress, None, T]
+"""Work that yields `Progress` and returns a T. Closing the generator between two steps cancels it."""
+
+
+def finish(steps: Steps[T], show: Callable[[Progress], object] | None = None) -> T:
+    """Run long work to its end and return its result.
+
+    Parameters
+    ----------
+    steps : generator
+        Work that yields `Progress`.
+    show : callable, optional
+        Receives each `Progress`; an exception raised there cancels the work and is passed on.
+
+    Examples
+    --------
+    >>> def count():
+    ...     yield Progress("counting", 1, 1)
+    ...     return 42
+    >>> finish(count())
+    42
+    """
+    try:
+        while True:
+            step = next(steps)
+            if show is not None:
+                show(step)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        steps.close()
+
+
+class Pace:
+    """Estimate the time left from the steps done so far."""
+
+    def __init__(self, phase: str, total: int) -> None:
+        self._phase = phase
+        self._total = total
+        self._start = monotonic()
+
+    def at(self, done: int) -> Progress:
+        """Return the `Progress` after `done` of all steps."""
+        spent = monotonic() - self._start
+        left = spent / done * (self._total - done) if done else None
+        return Progress(self._phase, done, self._total, left)

@@ -1,0 +1,1 @@
+"""Pictures and tables that a person checks a result by."""

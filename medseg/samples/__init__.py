@@ -1,0 +1,1 @@
+"""Sample images that are made here, from no patient."""

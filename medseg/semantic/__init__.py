@@ -1,0 +1,1 @@
+"""The branch that names the tissue of every voxel."""

@@ -1,0 +1,1 @@
+"""Runs over many files, their records, and recipes: the only writer of results."""

@@ -1,0 +1,1 @@
+"""The napari plugin of medseg: layers become values, medseg does the work, values become layers."""
