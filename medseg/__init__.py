@@ -5,7 +5,9 @@ The door is lazy: ``import medseg`` loads neither torch nor any file library; ea
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,3 +58,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Doors(ModuleType):
+    """Keeps `measure` and `models` functions: importing the room of that name would put the module in their place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HOME:
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Doors

@@ -137,8 +137,9 @@ class Grid:
     def index(self, world: npt.ArrayLike) -> Floats:
         """Map (..., n) world positions to (..., n) fractional voxel indices."""
         points = np.asarray(world, dtype=np.float64) - self.world_from_index[:-1, -1]
-        found: Floats = np.linalg.solve(self.world_from_index[:-1, :-1], points.reshape(-1, self.ndim).T).T
-        return found.reshape(points.shape)
+        index_from_world: Floats = np.linalg.inv(self.world_from_index[:-1, :-1]).astype(np.float64)
+        found: Floats = points @ index_from_world.T
+        return found
 
     def corners(self) -> Floats:
         """Return the (2**n, n) world positions of the corner voxels' centres."""
@@ -192,11 +193,15 @@ class Grid:
         The number of voxels is rounded, so the new spacing is ``old * n / m`` and not exactly what was asked;
         the outer faces of the extent stay where they are.
         """
+        if not all(0 < t < np.inf for t in spacing):
+            raise _invalid(f"a wanted spacing of {spacing}", "finite spacings above zero")
         shape = tuple(max(1, round(n * s / t)) for n, s, t in zip(self.shape, self.spacing, spacing, strict=True))
         return self.reshaped(shape)
 
     def reshaped(self, shape: tuple[int, ...]) -> Grid:
         """Return the grid of `shape` voxels over the same extent."""
+        if len(shape) != self.ndim or min(shape) < 1:
+            raise _invalid(f"a wanted shape of {shape}", f"at least one voxel along each of {self.ndim} axes")
         ratio = np.array(self.shape, dtype=np.float64) / np.array(shape, dtype=np.float64)
         affine = self.world_from_index.copy()
         affine[:-1, :-1] = affine[:-1, :-1] * ratio
@@ -215,8 +220,8 @@ class AxisMap:
         """Return a view of `array` (leading axes are kept) with its last axes mapped."""
         lead = array.ndim - len(self.order)
         moved = array.transpose(*range(lead), *(lead + o for o in self.order))
-        steps = tuple(slice(None, None, -1 if f else 1) for f in self.flips)
-        return moved[(Ellipsis, *steps)]
+        steps = [slice(None)] * lead + [slice(None, None, -1 if f else 1) for f in self.flips]
+        return moved[tuple(steps)]
 
     def inverse(self) -> AxisMap:
         """Return the map that undoes this one."""
@@ -248,9 +253,10 @@ def _check(shape: tuple[int, ...], affine: Floats) -> None:
     if not np.array_equal(affine[-1], np.eye(n + 1)[-1]):
         raise _invalid(f"an affine whose last row is {affine[-1].tolist()}", "0 ... 0 1")
     columns = affine[:-1, :-1]
-    lengths = np.sqrt((columns**2).sum(axis=0))
-    if lengths.min() <= 0:
-        raise _invalid(f"a spacing of {lengths.tolist()}", "spacings above zero")
+    with np.errstate(over="ignore"):
+        lengths = np.sqrt((columns**2).sum(axis=0))
+    if lengths.min() <= 0 or not np.isfinite(lengths).all():
+        raise _invalid(f"a spacing of {lengths.tolist()}", "finite spacings above zero")
     cosines = (columns / lengths).T @ (columns / lengths) - np.eye(n)
     if np.abs(cosines).max() > SHEAR_TOLERANCE:
         raise _invalid(
@@ -261,7 +267,14 @@ def _check(shape: tuple[int, ...], affine: Floats) -> None:
 
 def _closest_axes(direction: Floats) -> tuple[tuple[int, ...], tuple[float, ...]]:
     n = direction.shape[0]
-    best = max(permutations(range(n)), key=lambda p: sum(abs(direction[p[i], i]) for i in range(n)))
+
+    def fit(axes: tuple[int, ...]) -> tuple[Any, ...]:
+        """Rank by the sum of cosines; at exactly 45 degrees by the columns, whichever order and sign they have."""
+        total = sum(abs(direction[axes[i], i]) for i in range(n))
+        columns = [direction[:, axes.index(w)].round(9) for w in range(n)]
+        return round(total, 9), *(tuple(c * np.sign(c[np.flatnonzero(c)[0]])) for c in columns)
+
+    best = max(permutations(range(n)), key=fit)
     return best, tuple(float(np.sign(direction[best[i], i])) for i in range(n))
 
 

@@ -54,12 +54,13 @@ def finish(steps: Steps[T], show: Callable[[Progress], object] | None = None) ->
     """
     try:
         while True:
-            step = next(steps)
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
             if show is not None:
                 show(step)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
     finally:
         steps.close()
 

@@ -40,6 +40,7 @@ class InputSpec(_Strict):
     unit: Literal["mm", "um", "px"]
     patch: tuple[int, ...]
     normalisation: Normalisation
+    mirror_axes: tuple[int, ...] = ()
     modality: str = ""
 
 

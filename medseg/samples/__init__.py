@@ -1,1 +1,1 @@
-"""Sample images that are made here, from no patient."""
+"""Images that every installation has: computed phantoms, and averages in which no person can be recognised."""

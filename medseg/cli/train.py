@@ -1,0 +1,112 @@
+"""``medseg train``: a model folder from a data set, within a budget of minutes or epochs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medseg.cli.outcome import DONE
+from medseg.cli.show import progress
+from medseg.errors import UsageError
+
+if TYPE_CHECKING:
+    from medseg.planning import Plan
+
+PLAN_BYTES = 1_000_000
+
+
+class Task(StrEnum):
+    """Kinds of models that can be trained."""
+
+    semantic = "semantic"
+
+
+def train(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="images/ and labels/ with equal names, or an MSD or nnU-Net folder.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="MODEL_FOLDER", help="The model folder to make.", show_default=False)
+    ],
+    task: Annotated[Task, typer.Option(help="What the model does.")] = Task.semantic,
+    plan: Annotated[Path | None, typer.Option(help="A plan made by `medseg plan`, edited or not.")] = None,
+    arch: Annotated[str | None, typer.Option(metavar="NAME", help="Network, instead of the plan's.")] = None,
+    loss: Annotated[str | None, typer.Option(metavar="NAME", help="Loss, instead of the plan's.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Stop after this time; the schedule fits it.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Start of every random draw.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the model; the folder's name when not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores when not given.")] = None,
+    skip_unpaired: Annotated[
+        bool, typer.Option("--skip-unpaired", help="Leave out images without labels and labels without images.")
+    ] = False,
+) -> int:
+    """Train a model on your own images and labels.
+
+    Stop it with Ctrl-C whenever you like and go on with --resume.
+    """
+    from medseg.api import train as trained
+
+    with progress(keep_phases=True) as show:
+        folder = trained(
+            dataset,
+            out,
+            minutes=minutes,
+            epochs=epochs,
+            show=show,
+            plan=None if plan is None else read_plan(plan),
+            architecture=arch,
+            loss=loss,
+            seed=seed,
+            name=name or out.name,
+            device=device,
+            threads=threads,
+            resume=resume,
+            skip_unpaired=skip_unpaired,
+        )
+    typer.echo(f"The model lies in {folder}. Use it with: medseg segment SCAN -o OUT -m {folder}")
+    return DONE
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan that a person may have edited.
+
+    Raises
+    ------
+    UsageError
+        If the file is no plan; the sentence names the entry that is wrong.
+    """
+    from pydantic import ValidationError
+
+    from medseg.planning import Plan
+
+    try:
+        if path.stat().st_size > PLAN_BYTES:
+            raise _no_plan(path, f"a file of {path.stat().st_size} bytes")
+        return Plan.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise _no_plan(path, "no file") from None
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise _no_plan(path, f"{place}: {first['msg'].lower()}") from None
+
+
+def _no_plan(path: Path, found: str) -> UsageError:
+    return UsageError(
+        "E_USAGE",
+        path=path,
+        found=found,
+        expected="a plan as `medseg plan` writes it",
+        not_done="no training was started",
+        remedy="Correct the entry, or make the plan again with: medseg plan DATASET -o plan.json",
+    )

@@ -1,0 +1,1 @@
+"""``medseg verify``: does every output still match its record."""

@@ -1,0 +1,207 @@
+"""`Volume`, `LabelMap` or `Instances` -> NIfTI-1 file with a fresh header: no text of the input is copied."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError, OutputError, UsageError
+from medseg.grid import AFFINE_TOLERANCE, Floats, Grid
+from medseg.io.gzip_stream import PIECE
+from medseg.io.nifti import open_nifti
+from medseg.io.nifti_geometry import FORMS_AGREE_VOXELS
+from medseg.io.nifti_header import DTYPES, SIZE_1
+from medseg.io.options import ReadOptions
+from medseg.labels import Instances, LabelMap, smallest_integer_type
+from medseg.volume import Volume
+
+Writable = Volume | LabelMap | Instances
+_CODE_OF = {np.dtype(name): code for code, name in DTYPES.items()}
+_INTENT_LABEL = 1002
+_UNIT_MM = 2
+_LONGEST_AXIS = 32767
+
+
+def write_nifti(value: Writable, path: Path) -> None:
+    """Write a value in patient space as NIfTI-1, gzipped where the name ends in ``.gz``.
+
+    Labels take the smallest unsigned type that holds them. The same value gives the same bytes.
+
+    Parameters
+    ----------
+    value : Volume, LabelMap or Instances
+        One channel.
+    path : Path
+        Written directly: call it through `io.write.write`.
+
+    Raises
+    ------
+    MedsegError
+        If NIfTI cannot hold the value.
+    """
+    array = _stored(value, path)
+    with ExitStack() as stack:
+        raw = stack.enter_context(path.open("wb"))
+        target = cast("BinaryIO", raw)
+        if path.name.endswith(".gz"):
+            from isal import igzip
+
+            # no name and no time in the gzip header: the same value gives the same bytes
+            target = stack.enter_context(igzip.IGzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0))
+        target.write(_header(value, array.dtype))
+        for piece in _pieces(array):
+            target.write(piece.view(np.uint8).data)
+
+
+def verify_nifti(value: Writable, path: Path) -> None:
+    """Read a written file back, piece by piece, and raise `OutputError` unless it holds exactly `value`."""
+    array = _stored(value, path)
+    with open_nifti(path, ReadOptions(max_bytes=2**62), hashed=False) as opened:
+        _check_same_place(value.grid, opened.placed.grid, path)
+        if opened.header.dtype != array.dtype.newbyteorder("<"):
+            raise _unequal(path, f"the type {opened.header.dtype}", str(array.dtype))
+        for piece in _pieces(array):
+            back = np.empty(piece.nbytes, np.uint8)
+            opened.stream.fill(back.data)
+            if not np.array_equal(back, piece.view(np.uint8)):
+                raise _unequal(path, "other voxels than those written", "the same voxels")
+        if opened.stream.finish():
+            raise _unequal(path, "more voxels than those written", "the same number")
+
+
+def _stored(value: Writable, path: Path) -> npt.NDArray[Any]:
+    """Return the (i, j, k) array in the type that the file will have."""
+    if value.grid.space != "patient" or max(value.grid.shape) > _LONGEST_AXIS:
+        raise UsageError(
+            "E_USAGE",
+            path=path.name,
+            found=f"{value.grid!r}",
+            expected=f"a scan in patient space, at most {_LONGEST_AXIS} voxels along an axis",
+            not_done="it was not written as NIfTI",
+            remedy="Write it as .tif instead.",
+        )
+    if not isinstance(value, Volume):
+        return value.array.astype(_label_type(value.array, path), copy=False)
+    if len(value.channels) != 1:
+        raise UsageError(
+            "E_USAGE",
+            path=path.name,
+            found=f"{len(value.channels)} channels",
+            expected="one channel per NIfTI file",
+            not_done="it was not written",
+            remedy="Write each channel into a file of its own.",
+        )
+    array = value.numpy()[0]
+    if array.dtype == np.bool_:
+        return array.view(np.uint8)
+    if array.dtype.newbyteorder("=") not in _CODE_OF:
+        return array.astype(np.float32)
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _label_type(array: npt.NDArray[Any], path: Path) -> np.dtype[Any]:
+    low, high = int(array.min()), int(array.max())
+    if low < 0:
+        raise InputError(
+            "E_LABELS_INVALID",
+            path=path.name,
+            found=f"the label {low}",
+            expected="labels of 0 and above",
+            not_done="the labels were not written",
+            remedy="Renumber the labels.",
+        )
+    return smallest_integer_type(high).newbyteorder("<")
+
+
+def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield the voxels in file order (i fastest), some slices at a time, contiguous."""
+    slice_bytes = max(1, array[..., 0].nbytes)
+    step = max(1, PIECE // slice_bytes)
+    for start in range(0, array.shape[2], step):
+        yield np.ascontiguousarray(array[..., start : start + step].T).reshape(-1)
+
+
+def _header(value: Writable, dtype: np.dtype[Any]) -> bytes:
+    grid = value.grid
+    head = bytearray(SIZE_1 + 4)
+    quaternion, qfac, has_qform = _quaternion(grid)
+    code = _form_code(value)
+    struct.pack_into("<i", head, 0, SIZE_1)
+    head[38:39] = b"r"
+    struct.pack_into("<8h", head, 40, 3, *grid.shape, 1, 1, 1, 1)
+    struct.pack_into("<h", head, 68, 0 if isinstance(value, Volume) else _INTENT_LABEL)
+    struct.pack_into("<2h", head, 70, _CODE_OF[dtype.newbyteorder("=")], dtype.itemsize * 8)
+    struct.pack_into("<8f", head, 76, qfac, *grid.spacing, 1, 1, 1, 1)
+    struct.pack_into("<3f", head, 108, SIZE_1 + 4, 1.0, 0.0)
+    head[123] = _UNIT_MM
+    struct.pack_into("<2h", head, 252, code if has_qform else 0, code)
+    struct.pack_into("<6f", head, 256, *quaternion, *grid.origin)
+    struct.pack_into("<12f", head, 280, *grid.world_from_index[:3].ravel())
+    head[344:348] = b"n+1\0"
+    return bytes(head)
+
+
+def _form_code(value: Writable) -> int:
+    details = {} if value.source is None else value.source.details
+    code = details.get(f"{details.get('form')}_code", 1)
+    return code if isinstance(code, int) and code > 0 else 1
+
+
+def _quaternion(grid: Grid) -> tuple[tuple[float, float, float], float, bool]:
+    """Return (b, c, d), the handedness, and whether they describe the grid as well as its matrix does."""
+    direction = grid.direction
+    qfac = -1.0 if np.linalg.det(direction) < 0 else 1.0
+    u, _, vt = np.linalg.svd(direction * (1.0, 1.0, qfac))
+    rotation = u @ vt  # the nearest rotation: a quaternion cannot hold shear
+    turned = Grid(grid.shape, _affine(rotation * (1.0, 1.0, qfac) * grid.spacing, grid.origin))
+    gap = np.abs(turned.corners() - grid.corners()).max()
+    return _unit_quaternion(rotation), qfac, bool(gap <= FORMS_AGREE_VOXELS * min(grid.spacing) / 2)
+
+
+def _unit_quaternion(rotation: Floats) -> tuple[float, float, float]:
+    r = rotation
+    # The eigenvector of the largest eigenvalue: stable for every rotation, also by 180 degrees.
+    matrix = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
+            [r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
+            [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1], 0],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r.trace()],
+        ]
+    )
+    _, vectors = np.linalg.eigh(matrix)
+    x, y, z, w = vectors[:, -1]
+    sign = -1.0 if w < 0 else 1.0
+    return float(sign * x), float(sign * y), float(sign * z)
+
+
+def _affine(columns: Floats, origin: tuple[float, ...]) -> Floats:
+    affine = np.eye(4)
+    affine[:3, :3] = columns
+    affine[:3, 3] = origin
+    return affine
+
+
+def _check_same_place(wanted: Grid, found: Grid, path: Path) -> None:
+    # NIfTI-1 stores float32: an origin of 500 mm is rounded to 3e-5 mm, whatever the spacing.
+    rounding = 4 * np.finfo(np.float32).eps * np.abs(wanted.corners()).max()
+    tolerance = max(AFFINE_TOLERANCE, float(rounding) / min(wanted.spacing))
+    if not wanted.same_as(found, tolerance=tolerance):
+        raise _unequal(path, repr(found), repr(wanted))
+
+
+def _unequal(path: Path, found: str, expected: str) -> OutputError:
+    return OutputError(
+        "E_INTERNAL",
+        path=path.name,
+        found=f"on reading the file back {found}",
+        expected=expected,
+        not_done="the file was not kept",
+        remedy="Check the disk, and report this if it happens again.",
+    )

@@ -1,0 +1,155 @@
+"""One table row per structure (`LabelMap`) or object (`Instances`); column names carry the unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medseg.grid import Grid
+from medseg.labels import Instances, LabelMap
+from medseg.measure.diameter import longest_diameter, longest_slice_diameter
+from medseg.measure.moments import Moments, intensities, moments
+from medseg.ops.agreement import require_same_grid
+from medseg.volume import Volume
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_INDEX_NAMES = ("i", "j", "k")
+_RAS = ("x", "y", "z")
+
+
+def measure(labels: LabelMap | Instances, image: Volume | None = None) -> pd.DataFrame:
+    """Measure every structure or object.
+
+    Parameters
+    ----------
+    labels : LabelMap or Instances
+        A label map gives a row per class, classes that are named but absent included (``voxels`` 0, the rest
+        empty); instances give a row per object.
+    image : Volume, optional
+        On the same grid; adds mean, standard deviation (of the population), minimum and maximum per channel.
+
+    Returns
+    -------
+    pandas.DataFrame
+        - ``class_id, name`` or ``object_id, class_id, name, score, flags`` (flags joined by ``;``);
+        - ``voxels``, then ``volume_ml`` (3-D in mm), ``volume_um3``, ``volume_px``, ``area_um2``, ``area_mm2`` or
+          ``area_px`` after the grid;
+        - ``bbox_{axis}_start, bbox_{axis}_stop``: voxel indices, stop exclusive (axes i, j, k; z, y, x in images);
+        - ``centroid_{x,y,z}_{unit}``: world position, in patient space RAS+ (x to the right, y forward, z up);
+        - ``longest_diameter_{unit}``: largest distance between two voxel centres, 0 for a single voxel;
+        - ``longest_axial_diameter_mm`` (patient space): the same within one slice, slices taken across the index
+          axis that runs closest to the patient's foot-to-head direction;
+        - ``touches_border``: a voxel lies on the edge of the image, so the structure may be cut off (edges of an axis
+          with a single voxel do not count);
+        - ``intensity_{mean,std,min,max}``, with the channel's name behind where there are several.
+
+    Raises
+    ------
+    GeometryError
+        If the image lies on another grid (E_GEOMETRY_MISMATCH).
+
+    Examples
+    --------
+    >>> grid = Grid((2, 3, 4), np.diag([1.0, 1.0, 2.5, 1.0]))
+    >>> table = measure(LabelMap(np.ones((2, 3, 4), np.uint8), grid, {1: "liver"}))
+    >>> table[["name", "volume_ml", "centroid_z_mm"]].values.tolist()
+    [['liver', 0.06, 3.75]]
+    """
+    import pandas as pd
+
+    if image is not None:
+        require_same_grid(
+            labels.grid, image.grid, what="labels and image", not_done="the intensities were not measured"
+        )
+    array = np.asarray(labels.array)
+    found = moments(array)
+    columns = _named(labels, found) | _placed(found, labels.grid) | _sized(array, found, labels.grid)
+    if image is not None:
+        columns |= _lit(array, image)
+    table = pd.DataFrame(columns)
+    return _with_absent(table, labels) if isinstance(labels, LabelMap) else table
+
+
+def _named(labels: LabelMap | Instances, found: Moments) -> dict[str, Any]:
+    if isinstance(labels, LabelMap):
+        return {"class_id": found.ids, "name": [labels.class_name(int(c)) for c in found.ids]}
+    import pandas as pd
+
+    segments = {segment.id: segment for segment in labels.segments}
+    known = [segments.get(int(i)) for i in found.ids]
+    return {
+        "object_id": found.ids,
+        "class_id": pd.array([None if s is None else s.class_id for s in known], dtype="Int64"),
+        "name": [None if s is None else labels.classes.get(s.class_id, f"class {s.class_id}") for s in known],
+        "score": pd.array([None if s is None else s.score for s in known], dtype="Float64"),
+        "flags": ["" if s is None else ";".join(s.flags) for s in known],
+    }
+
+
+def _placed(found: Moments, grid: Grid) -> dict[str, Any]:
+    size, factor = _size_column(grid)
+    names = _INDEX_NAMES if grid.space == "patient" else grid.axis_codes
+    columns: dict[str, Any] = {"voxels": found.voxels, size: found.voxels * factor}
+    for axis, name in enumerate(names):
+        columns[f"bbox_{name}_start"] = found.start[:, axis]
+        columns[f"bbox_{name}_stop"] = found.stop[:, axis]
+    centres = grid.world(found.centroid)
+    for axis, name in enumerate(_RAS if grid.space == "patient" else grid.axis_codes):
+        columns[f"centroid_{name}_{grid.unit}"] = centres[:, axis]
+    return columns
+
+
+def _sized(array: Any, found: Moments, grid: Grid) -> dict[str, Any]:
+    patient = grid.space == "patient"
+    axial = next((a for a, code in enumerate(grid.axis_codes) if patient and code in "IS"), 0)
+    longest, longest_axial, cut = [], [], []
+    # an axis of one voxel is a slice, not a scan that ends there
+    wide = np.array(grid.shape) > 1
+    for row, number in enumerate(found.ids):
+        box = tuple(slice(int(a), int(b)) for a, b in zip(found.start[row], found.stop[row], strict=True))
+        mask = array[box] == number
+        longest.append(longest_diameter(mask, grid.world_from_index))
+        if patient:
+            longest_axial.append(longest_slice_diameter(mask, grid.world_from_index, axial))
+        at_edge = (found.start[row] == 0) | (found.stop[row] == np.array(grid.shape))
+        cut.append(bool((at_edge & wide).any()))
+    columns: dict[str, Any] = {f"longest_diameter_{grid.unit}": np.array(longest, np.float64)}
+    if patient:
+        columns["longest_axial_diameter_mm"] = np.array(longest_axial, np.float64)
+    return columns | {"touches_border": np.array(cut, np.bool_)}
+
+
+def _lit(array: Any, image: Volume) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for number, channel in enumerate(image.channels):
+        values = intensities(array, np.asarray(image.array[number]))
+        tail = f"_{channel}" if len(image.channels) > 1 else ""
+        for at, statistic in enumerate(("mean", "std", "min", "max")):
+            columns[f"intensity_{statistic}{tail}"] = values[:, at]
+    return columns
+
+
+def _size_column(grid: Grid) -> tuple[str, float]:
+    if grid.unit == "px":
+        return ("area_px" if grid.ndim == 2 else "volume_px"), grid.voxel_size
+    if grid.ndim == 2:
+        return f"area_{grid.unit}2", grid.voxel_size
+    return ("volume_ml", grid.voxel_volume_ml) if grid.unit == "mm" else ("volume_um3", grid.voxel_size)
+
+
+def _with_absent(table: pd.DataFrame, labels: LabelMap) -> pd.DataFrame:
+    import pandas as pd
+
+    absent = sorted({c for c in labels.classes if c != 0} - {int(c) for c in table["class_id"]})
+    if not absent:
+        return table
+    whole = [c for c in table.columns if c.startswith("bbox_")]
+    # empty, not 0: nullable types keep whole numbers whole and truth values true beside an empty cell
+    table = table.astype(dict.fromkeys(whole, "Int64") | {"touches_border": "boolean"})
+    rows = pd.DataFrame({"class_id": absent, "name": [labels.class_name(c) for c in absent], "voxels": 0})
+    rows = rows.reindex(columns=table.columns).astype(table.dtypes.to_dict())
+    both = rows if table.empty else pd.concat([table, rows])
+    return both.sort_values("class_id", ignore_index=True)

@@ -1,0 +1,130 @@
+"""Every network that a plan or a card may name, in one visible table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
+
+from medseg.errors import ModelError
+from medseg.models.card import Architecture
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UNetOptions(_Options):
+    """Options of the plain residual U-Net: channels per level, strides between levels, residual units per block."""
+
+    filters: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    residual_units: int = 2
+
+
+class DynUNetOptions(_Options):
+    """Options of the dynamic U-Net: per level the channels, kernel and stride; the first stride is 1."""
+
+    filters: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+    residual: bool = True
+    deep_supervision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Outer shape of a network: spatial axes, channels in, channels out."""
+
+    n_axes: int
+    n_in: int
+    n_out: int
+
+
+def _unet(shape: Shape, options: UNetOptions) -> nn.Module:
+    from monai.networks.nets.unet import UNet
+
+    return UNet(
+        spatial_dims=shape.n_axes,
+        in_channels=shape.n_in,
+        out_channels=shape.n_out,
+        channels=options.filters,
+        strides=options.strides,
+        num_res_units=options.residual_units,
+        norm=("INSTANCE", {"affine": True}),
+    )
+
+
+def _dynunet(shape: Shape, options: DynUNetOptions) -> nn.Module:
+    from monai.networks.nets.dynunet import DynUNet
+
+    return DynUNet(
+        spatial_dims=shape.n_axes,
+        in_channels=shape.n_in,
+        out_channels=shape.n_out,
+        kernel_size=options.kernels,
+        strides=options.strides,
+        upsample_kernel_size=options.strides[1:],
+        filters=options.filters,
+        norm_name=("INSTANCE", {"affine": True}),
+        res_block=options.residual,
+        deep_supervision=options.deep_supervision > 0,
+        deep_supr_num=max(options.deep_supervision, 1),
+    )
+
+
+ARCHITECTURES: dict[str, tuple[type[_Options], Callable[[Shape, Any], nn.Module]]] = {
+    "unet": (UNetOptions, _unet),
+    "dynunet": (DynUNetOptions, _dynunet),
+}
+"""Name → type of its options and its builder. ``unet``: small and quick. ``dynunet``: residual, deep supervision."""
+
+
+def build(architecture: Architecture, *, shape: Shape) -> nn.Module:
+    """Build a network with fresh weights.
+
+    In training mode a network answers (b, n_out, *s) logits, or (b, heads, n_out, *s) with deep supervision;
+    in evaluation mode always (b, n_out, *s).
+
+    Parameters
+    ----------
+    architecture : Architecture
+        A name of `ARCHITECTURES` with its options.
+    shape : Shape
+
+    Raises
+    ------
+    ModelError
+        If the name is unknown or the options do not fit.
+
+    Examples
+    --------
+    >>> options = {"filters": [4, 8], "strides": [[2, 2]]}
+    >>> network = build(Architecture(name="unet", options=options), shape=Shape(2, 1, 3))
+    """
+    if architecture.name not in ARCHITECTURES:
+        raise _incompatible(f"the architecture {architecture.name!r}", f"one of {', '.join(ARCHITECTURES)}")
+    kind, builder = ARCHITECTURES[architecture.name]
+    try:
+        options = kind.model_validate(architecture.options)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(str(p) for p in first["loc"])
+        raise _incompatible(f"architecture option {place}: {first['msg']}", "options of that architecture") from None
+    try:
+        return builder(shape, options)
+    except (ValueError, TypeError, AssertionError) as problem:
+        raise _incompatible(f"architecture options that do not fit together ({problem})", "a network") from None
+
+
+def _incompatible(found: str, expected: str) -> ModelError:
+    return ModelError(
+        "E_BUNDLE_INCOMPATIBLE",
+        found=found,
+        expected=expected,
+        not_done="no network was built",
+        remedy="Use a model made by this version of medseg, or correct the plan.",
+    )

@@ -1,0 +1,202 @@
+"""The tile loop over a network: a generator that reports every tile, may stop there, and steps down on trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from medseg.errors import Notice, OutputError, ResourceError
+from medseg.ops.tiles import gaussian, starts
+from medseg.progress import Pace, Steps
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TileOptions:
+    """How an image is cut into tiles and put together again.
+
+    Parameters
+    ----------
+    patch : tuple of int
+    n_out : int
+        Channels of the network's answer.
+    overlap : float
+        Share of the patch that neighbouring tiles have in common.
+    batch : int
+        Tiles per call of the network.
+    mirror_axes : tuple of int
+        Spatial axes over which the answers of mirrored tiles are averaged.
+    half : bool
+        Compute in bfloat16 (CPU) or float16 (CUDA); checked, and repeated in float32 where it overflows.
+    """
+
+    patch: tuple[int, ...]
+    n_out: int
+    overlap: float = 0.5
+    batch: int = 1
+    mirror_axes: tuple[int, ...] = ()
+    half: bool = False
+
+
+@dataclass(slots=True)
+class _Rung:
+    device: torch.device
+    sums_on: torch.device
+    batch: int
+    half: bool
+    notices: list[Notice] = field(default_factory=list)
+
+
+def predict_maps(
+    network: nn.Module, image: Floats, *, options: TileOptions, device: torch.device
+) -> Steps[tuple[Floats, tuple[Notice, ...]]]:
+    """Apply a network to an image of any size, tile by tile.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode; (b, c, *patch) → (b, n_out, *patch) logits.
+    image : (c, *s) float32 array
+        Normalised; padded with zeros where it is smaller than the patch.
+    options : TileOptions
+    device : torch.device
+        Where to compute. On out-of-memory: batch 1, then sums in main memory, then the CPU; each step is a notice.
+
+    Returns
+    -------
+    maps : (n_out, *s) float32 array
+        Blended logits.
+    notices : tuple of Notice
+
+    Raises
+    ------
+    OutputError
+        If the network answers with values that are not numbers even in float32.
+    ResourceError
+        If the memory does not suffice even tile by tile on the CPU.
+    """
+    rung = _Rung(device, device, options.batch, options.half)
+    padded, inner = _padded(image, options.patch)
+    while True:
+        try:
+            maps = yield from _run(network, padded, options, rung)
+            break
+        except (torch.OutOfMemoryError, MemoryError) as problem:
+            _step_down(rung, problem)
+    return np.ascontiguousarray(maps[(slice(None), *inner)]), tuple(rung.notices)
+
+
+@torch.inference_mode()
+def _run(network: nn.Module, image: Floats, options: TileOptions, rung: _Rung) -> Steps[Floats]:
+    network = network.to(rung.device).eval()
+    shape = image.shape[1:]
+    axis_starts = [starts(n, p, options.overlap) for n, p in zip(shape, options.patch, strict=True)]
+    places = list(product(*axis_starts))
+    factors = [torch.from_numpy(gaussian(p)).to(rung.sums_on) for p in options.patch]
+    window = _outer(factors)
+    sums = torch.zeros((options.n_out, *shape), dtype=torch.float32, device=rung.sums_on)
+    source = torch.from_numpy(image)
+    pace = Pace("segmenting", len(places))
+    yield pace.at(0)
+    done = 0
+    for group in _groups(places, rung.batch):
+        boxes = [tuple(slice(s, s + p) for s, p in zip(place, options.patch, strict=True)) for place in group]
+        tiles = torch.stack([source[(slice(None), *box)] for box in boxes]).to(rung.device)
+        answers = _answer(network, tiles, options, rung).to(rung.sums_on)
+        for box, answer in zip(boxes, answers, strict=True):
+            sums[(slice(None), *box)] += answer * window
+        done += len(group)
+        yield pace.at(done)
+    # the weights of all tiles factorise by axis, so no volume of weights is needed
+    for axis, (factor, begins) in enumerate(zip(factors, axis_starts, strict=True)):
+        weight = torch.zeros(shape[axis], device=rung.sums_on)
+        for begin in begins:
+            weight[begin : begin + len(factor)] += factor
+        sums /= weight.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    return sums.cpu().numpy()
+
+
+def _answer(network: nn.Module, tiles: Tensor, options: TileOptions, rung: _Rung) -> Tensor:
+    answer = _mirrored(network, tiles, options.mirror_axes, half=rung.half)
+    if torch.isfinite(answer).all():
+        return answer
+    if rung.half:
+        rung.half = False
+        rung.notices.append(Notice("W_PRECISION_FALLBACK", "half precision overflowed; continued in float32"))
+        answer = _mirrored(network, tiles, options.mirror_axes, half=False)
+        if torch.isfinite(answer).all():
+            return answer
+    raise OutputError(
+        "E_OUTPUT_NONFINITE",
+        found="an answer of the network that is not a number",
+        expected="finite values",
+        not_done="no labels were made",
+        remedy="Look for extreme values in the image; if there are none, the model is damaged.",
+    )
+
+
+def _mirrored(network: nn.Module, tiles: Tensor, axes: tuple[int, ...], *, half: bool) -> Tensor:
+    kind = torch.float16 if tiles.device.type == "cuda" else torch.bfloat16
+    total: Tensor | None = None
+    flips = list(product(*((False, True) for _ in axes)))
+    for flip in flips:
+        dims = [axis + 2 for axis, on in zip(axes, flip, strict=True) if on]
+        with torch.autocast(tiles.device.type, dtype=kind, enabled=half):
+            answer = network(tiles.flip(dims) if dims else tiles)
+        answer = (answer.flip(dims) if dims else answer).float()
+        total = answer if total is None else total + answer
+    assert total is not None
+    return total / len(flips)
+
+
+def _step_down(rung: _Rung, problem: BaseException) -> None:
+    if rung.device.type != "cpu":
+        torch.cuda.empty_cache()
+    if rung.batch > 1:
+        rung.batch, text = 1, "not enough memory for several tiles at once; continued one by one"
+    elif rung.sums_on.type != "cpu":
+        rung.sums_on, text = (
+            torch.device("cpu"),
+            "not enough graphics memory for the whole image; summed in main memory",
+        )
+    elif rung.device.type != "cpu":
+        rung.device, rung.half, text = torch.device("cpu"), False, "not enough graphics memory; computed on the CPU"
+    else:
+        raise ResourceError(
+            "E_OOM_CPU",
+            found="too little memory for one tile and the result",
+            expected="room for both",
+            not_done="no labels were made",
+            remedy="Close other programs, or segment a part of the image with --roi.",
+        ) from problem
+    rung.notices.append(Notice("W_DEVICE_FALLBACK", text))
+
+
+def _padded(image: Floats, patch: tuple[int, ...]) -> tuple[Floats, tuple[slice, ...]]:
+    shape = image.shape[1:]
+    before = [max(0, p - n) // 2 for n, p in zip(shape, patch, strict=True)]
+    after = [max(0, p - n) - b for n, p, b in zip(shape, patch, before, strict=True)]
+    inner = tuple(slice(b, b + n) for b, n in zip(before, shape, strict=True))
+    if not any(before) and not any(after):
+        return image, inner
+    return np.pad(image, [(0, 0), *zip(before, after, strict=True)]), inner
+
+
+def _groups(places: list[Any], size: int) -> Iterator[list[Any]]:
+    for begin in range(0, len(places), size):
+        yield places[begin : begin + size]
+
+
+def _outer(factors: list[Tensor]) -> Tensor:
+    window = factors[0]
+    for factor in factors[1:]:
+        window = window[..., None] * factor
+    return window

@@ -1,0 +1,68 @@
+"""Which stored values a sheet shows as black and white."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.labels import LabelMap
+from medseg.volume import Volume
+
+_SAMPLES = 400_000
+_SOFT_TISSUE = (-160.0, 240.0)
+_AIR = -700.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The values shown as black and as white, and what this range is called."""
+
+    low: float
+    high: float
+    name: str = ""
+
+    def __str__(self) -> str:
+        numbers = f"{self.low:.4g} to {self.high:.4g}"
+        return f"{self.name} {numbers}".strip()
+
+
+def display_window(volume: Volume, labels: LabelMap) -> Window:
+    """Choose a range of values that shows the image well.
+
+    An image whose values look like Hounsfield units (air far below zero, tissue around it) gets the soft-tissue window,
+    unless most labelled voxels lie outside of it. Any other image gets its 0.5th to 99.5th percentile.
+    """
+    values = _sample(volume.array[0])
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return Window(0.0, 1.0)
+    low, high = (float(v) for v in np.percentile(finite, (0.5, 99.5)))
+    if _is_hounsfield(volume, finite) and _mostly_inside(volume, labels, _SOFT_TISSUE):
+        return Window(*_SOFT_TISSUE, name="CT soft tissue")
+    if high <= low:
+        low, high = float(finite.min()), float(finite.max())
+    return Window(low, high if high > low else low + 1.0)
+
+
+def _is_hounsfield(volume: Volume, finite: npt.NDArray[Any]) -> bool:
+    if volume.grid.space != "patient" or finite.min() < -5000:
+        return False
+    tissue = np.count_nonzero(np.abs(finite) < 200) / finite.size
+    return bool(np.percentile(finite, 2) < _AIR and tissue > 0.02)
+
+
+def _mostly_inside(volume: Volume, labels: LabelMap, window: tuple[float, float]) -> bool:
+    inside = volume.array[0][np.asarray(labels.array) != 0]
+    if not inside.size:
+        return True
+    values = _sample(np.asarray(inside))
+    return bool(np.mean((values > window[0]) & (values < window[1])) > 0.5)
+
+
+def _sample(array: Any) -> npt.NDArray[np.float32]:
+    # whole planes first, so that a big scan is not flattened (and copied) for a few values
+    step = max(1, round((array.size / _SAMPLES) ** (1 / array.ndim)))
+    return np.asarray(array[(slice(None, None, step),) * array.ndim], dtype=np.float32).reshape(-1)

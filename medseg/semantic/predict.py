@@ -1,0 +1,167 @@
+"""From an image to labels on its own grid, by a trained network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from medseg.errors import Notice, UsageError
+from medseg.labels import LabelMap, smallest_integer_type
+from medseg.learn.preprocess import to_working
+from medseg.models.card import Fingerprint, ModelCard
+from medseg.nets.tiled import TileOptions, predict_maps
+from medseg.ops.argmax import labels_from_maps
+from medseg.ops.components import cleaned
+from medseg.ops.reorient import cropped
+from medseg.prediction import Prediction
+from medseg.progress import Progress, Steps
+from medseg.volume import Volume
+
+Box = tuple[tuple[int, int], ...]
+UNLIKE = 1.5
+"""Spacing or extent this many times outside the training range makes an image unlike the training data."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """How an image is segmented.
+
+    Parameters
+    ----------
+    tta : bool
+        Average over mirrored images, along the axes that were mirrored in training.
+    roi : box, optional
+        (start, stop) voxel indices along each axis of the image as stored; outside is background.
+    save_maps : bool
+        Keep the probabilities on the working grid.
+    batch : int
+        Tiles per call of the network.
+    overlap : float
+        Share of a tile that its neighbour covers too.
+    half : bool
+        Half precision.
+    """
+
+    tta: bool = False
+    roi: Box | None = None
+    save_maps: bool = False
+    batch: int = 1
+    overlap: float = 0.5
+    half: bool = False
+
+
+def predict_steps(
+    volume: Volume, network: nn.Module, card: ModelCard, *, options: PredictOptions, device: torch.device
+) -> Steps[Prediction]:
+    """Segment one image.
+
+    The image is brought to the model's orientation and spacing, the network runs tile by tile, and the class of every
+    voxel is decided on the image's own grid; probabilities of full size are never made.
+
+    Parameters
+    ----------
+    volume : Volume
+    network : nn.Module
+    card : ModelCard
+    options : PredictOptions
+    device : torch.device
+
+    Returns
+    -------
+    Prediction
+        Labels on ``volume.grid``; maps on the working grid where asked for.
+
+    Raises
+    ------
+    InputError
+        If the image is of another kind than the model expects.
+    """
+    part = volume if options.roi is None else _part(volume, options.roi)
+    yield Progress("preparing", 0, 1)
+    working, notices = to_working(part, card.input)
+    notices = (*notices, *_size_notices(working, card))
+    tiles = TileOptions(
+        patch=card.input.patch,
+        n_out=len(card.classes) + 1,
+        overlap=options.overlap,
+        batch=options.batch,
+        mirror_axes=card.input.mirror_axes if options.tta else (),
+        half=options.half,
+    )
+    maps, more = yield from predict_maps(network, working.numpy(), options=tiles, device=device)
+    yield Progress("deciding", 0, 1)
+    labels = _native_labels(maps, part, card)
+    if options.roi is not None:
+        labels = _back_in_place(labels, volume, options.roi)
+    kept = _probabilities(maps, working, card) if options.save_maps else None
+    return Prediction(replace(labels, source=volume.source), kept, (*volume.warnings, *notices, *more))
+
+
+def _native_labels(maps: npt.NDArray[np.float32], part: Volume, card: ModelCard) -> LabelMap:
+    spec = card.input
+    axes = part.grid.axes_to(spec.orientation) if spec.orientation else None
+    grid = part.grid.mapped(axes) if axes else part.grid
+    ids = np.array([0, *sorted(card.classes)])
+    array = ids.astype(smallest_integer_type(int(ids.max())))[labels_from_maps(maps, grid.shape)]
+    labels = cleaned(LabelMap(array, grid, dict(card.classes)), **card.postprocessing.model_dump())
+    back = labels.array if axes is None else axes.inverse().apply(labels.array)
+    return LabelMap(np.ascontiguousarray(back), part.grid, dict(card.classes))
+
+
+def _probabilities(maps: npt.NDArray[np.float32], working: Volume, card: ModelCard) -> Volume:
+    shares = torch.softmax(torch.from_numpy(maps), dim=0).numpy()
+    return Volume(shares, working.grid, card.outputs, source=working.source)
+
+
+def _part(volume: Volume, roi: Box) -> Volume:
+    inside = len(roi) == volume.grid.ndim and all(
+        0 <= low < high <= n for (low, high), n in zip(roi, volume.grid.shape, strict=True)
+    )
+    if not inside:
+        raise UsageError(
+            "E_USAGE",
+            found=f"the box {roi} for an image of {volume.grid.shape} voxels",
+            expected="a start and a larger stop within the image along each axis",
+            not_done="nothing was segmented",
+            remedy="Correct --roi.",
+        )
+    return cropped(volume, tuple(low for low, _ in roi), tuple(high - low for low, high in roi))
+
+
+def _back_in_place(labels: LabelMap, volume: Volume, roi: Box) -> LabelMap:
+    whole = np.zeros(volume.grid.shape, labels.array.dtype)
+    whole[tuple(slice(low, high) for low, high in roi)] = labels.array
+    return LabelMap(whole, volume.grid, labels.classes)
+
+
+def _size_notices(working: Volume, card: ModelCard) -> list[Notice]:
+    notices = []
+    shape, patch = working.grid.shape, card.input.patch
+    # images a little smaller than the patch are normal, since patches are rounded up
+    if any(2 * n < p for n, p in zip(shape, patch, strict=True)):
+        text = f"the image has {_sizes(shape)} voxels at the model's spacing, the model looks at {_sizes(patch)}"
+        notices.append(Notice("W_SMALLER_THAN_PATCH", text))
+    reason = None if card.fingerprint is None else _unlike(working, card.fingerprint)
+    if reason:
+        notices.append(Notice("W_OUT_OF_DISTRIBUTION", reason))
+    return notices
+
+
+def _unlike(working: Volume, known: Fingerprint) -> str | None:
+    unit = working.grid.unit
+    extent = tuple(n * s for n, s in zip(working.grid.shape, working.grid.spacing, strict=True))
+    for axis, (own, low, high) in enumerate(zip(extent, known.extent_low, known.extent_high, strict=True)):
+        if not low / UNLIKE <= own <= high * UNLIKE:
+            return (
+                f"the image is {own:.0f} {unit} long along axis {axis} in the model's orientation, "
+                f"those of the training were {low:.0f} to {high:.0f} {unit}: the result is not to be trusted"
+            )
+    return None
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape)

@@ -1,0 +1,123 @@
+"""One case from its files to its results: read, segment, write aside, measure, record, appear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+from medseg.errors import InputError, OutputError, printable
+from medseg.prediction import Prediction
+from medseg.progress import Progress, Steps
+from medseg.volume import Volume
+from medseg.workflow.inputs import Case
+from medseg.workflow.options import RunContext
+from medseg.workflow.provenance import record_of
+from medseg.workflow.reading import input_files, read_case
+from medseg.workflow.record import Record, load_record, outputs_that_differ, record_path
+from medseg.workflow.results import notices_of, rows_of, write_outputs
+from medseg.workflow.staging import promote, staging, write_bytes
+
+
+def case_steps(case: Case, run: RunContext) -> Steps[Record]:
+    """Work on one case and return its record; nothing of it is visible before it is complete.
+
+    Raises
+    ------
+    MedsegError
+        If the case is refused or fails.
+    """
+    name = printable(case.name)
+    begin = monotonic()
+    yield Progress(f"{name}: reading", 0, 1)
+    volume, files = read_case(case, run.options.read, run.segmenter.card.input.channels)
+    read_at = monotonic()
+    prediction = yield from _named(name, run.segmenter.segment_steps(volume))
+    _check_same_grid(case, volume, prediction)
+    segmented_at = monotonic()
+    yield Progress(f"{name}: measuring and writing", 0, 1)
+    with staging(run.out) as folder:
+        outputs, table = write_outputs(case, run, volume, prediction, folder)
+        timings = {
+            "read": round(read_at - begin, 3),
+            "segment": round(segmented_at - read_at, 3),
+            "write": round(monotonic() - segmented_at, 3),
+        }
+        record = record_of(
+            case,
+            run,
+            (volume, files),
+            outputs=outputs,
+            notices=notices_of(volume, prediction, table),
+            structures=rows_of(table),
+            timings=timings,
+        )
+        staged_record = record_path(folder, case.name)
+        write_bytes(staged_record, record.as_bytes())
+        names = [output.path for output in outputs]
+        promote(
+            [folder / name for name in names],
+            staged_record,
+            run.out,
+            superseded=_superseded(case, run.out, set(names)),
+        )
+    return record
+
+
+def complete_record(case: Case, run: RunContext) -> Record | None:
+    """Return the record of a result that is complete and was made of the same input, model and options."""
+    path = record_path(run.out, case.name)
+    if case.problem is not None or not path.exists():
+        return None
+    try:
+        record = load_record(path)
+        same = (
+            record.full_name == case.full_name
+            and record.model.sha256 == run.segmenter.folder_sha256
+            and record.options_sha256 == run.options_sha256
+            and record.input.series == case.series
+            and record.input.files == input_files(case)
+        )
+    except InputError:
+        return None
+    return record if same and not outputs_that_differ(record, run.out) else None
+
+
+def _named(name: str, steps: Steps[Prediction]) -> Steps[Prediction]:
+    """Pass the steps of a case on under its name."""
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                prediction: Prediction = stop.value
+                return prediction
+            yield replace(step, phase=f"{name}: {step.phase}")
+    finally:
+        steps.close()
+
+
+def _check_same_grid(case: Case, volume: Volume, prediction: Prediction) -> None:
+    if prediction.labels.grid.same_as(volume.grid):
+        return
+    raise OutputError(
+        "E_INTERNAL",
+        path=case.files[0],
+        found=f"labels on {prediction.labels.grid!r}",
+        expected=f"labels on the image's own {volume.grid!r}",
+        not_done="the labels were not written",
+        remedy="Please report this with the model's name and version.",
+    )
+
+
+def _superseded(case: Case, out: Path, kept: set[str]) -> list[Path]:
+    """Return the files of an earlier result of this case that the new one does not replace."""
+    path = record_path(out, case.name)
+    if not path.exists():
+        return []
+    try:
+        names = {output.path for output in load_record(path).outputs}
+    except InputError:
+        return []
+    # only plain names of this very case: a record must not have other files deleted
+    return [out / name for name in sorted(names - kept) if Path(name).name == name and name.startswith(case.name)]

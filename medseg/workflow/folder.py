@@ -1,0 +1,86 @@
+"""The output folder of a run: it exists, it is ours alone, and nothing in it is overwritten unasked."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.errors import OutputError, ResourceError, UsageError, printable
+from medseg.io.atomic import TEMPORARY_PREFIX
+from medseg.workflow.inputs import Case
+from medseg.workflow.names import result_owner
+from medseg.workflow.options import LABEL_SUFFIXES, RunOptions
+from medseg.workflow.staging import clear_staging
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def check(out: Path, options: RunOptions) -> None:
+    """Refuse options that contradict each other, and an output that is a file."""
+    if options.resume and options.overwrite:
+        raise _usage("resume and overwrite together", "one of them", "Choose --resume or --overwrite.")
+    if options.format is not None and options.format.lstrip(".") not in LABEL_SUFFIXES:
+        raise _usage(f"the output format {options.format!r}", ", ".join(LABEL_SUFFIXES), "Choose one of these.")
+    if os.path.lexists(out) and not out.is_dir():
+        raise _usage(f"the file {str(out)!r} as output folder", "a folder", "Give the path of a folder with -o.")
+
+
+def make_folder(out: Path) -> None:
+    """Make the output folder where it is missing."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise no_space(out) from error
+        raise OutputError(
+            "E_PERMISSION",
+            path=out,
+            found=f"a folder that cannot be made ({(error.strerror or '').lower()})",
+            expected="a place where this user may write",
+            not_done="nothing was segmented",
+            remedy="Choose another output folder.",
+        ) from error
+
+
+def check_free(cases: Sequence[Case], out: Path, options: RunOptions) -> None:
+    """Refuse to touch results that are there, unless the user said what to do with them."""
+    if options.resume or options.overwrite:
+        return
+    owners = {result_owner(name) for name in os.listdir(out)}
+    taken = [printable(case.name) for case in cases if case.name in owners]
+    if taken:
+        more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
+        raise UsageError(
+            "E_OUTPUT_EXISTS",
+            path=out,
+            found=f"results of {', '.join(taken[:3])}{more}",
+            expected="an output folder without results of these cases",
+            not_done="nothing was written",
+            remedy="Use --resume to keep complete results, --overwrite to replace them, or another output folder.",
+        )
+
+
+def clear_leftovers(out: Path) -> None:
+    """Remove what a killed run left behind; the lock is ours, so nobody else is at work here."""
+    clear_staging(out)
+    for entry in os.scandir(out):
+        if entry.name.startswith(TEMPORARY_PREFIX) and entry.is_file(follow_symlinks=False):
+            os.unlink(entry.path)
+
+
+def no_space(out: Path) -> ResourceError:
+    """Return the error of a full disk."""
+    return ResourceError(
+        "E_DISK_FULL",
+        path=out,
+        found="no space left on the disk",
+        expected="room for the output",
+        not_done="the run was stopped; earlier cases are complete",
+        remedy="Free some space, then run again with --resume.",
+    )
+
+
+def _usage(found: str, expected: str, remedy: str) -> UsageError:
+    return UsageError("E_USAGE", found=found, expected=expected, not_done="nothing was written", remedy=remedy)

@@ -1,0 +1,147 @@
+"""What a run is told, and what it segments with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from medseg.io.options import ReadOptions
+from medseg.models.card import ModelCard
+from medseg.prediction import Prediction
+from medseg.progress import Steps
+from medseg.volume import Volume
+from medseg.workflow.hashing import digest_of_options
+
+LABEL_SUFFIXES = {"nii.gz": ".nii.gz", "nii": ".nii", "nrrd": ".nrrd", "mha": ".mha", "tif": ".tif", "png": ".png"}
+"""Formats of label images that may be asked for, and their suffixes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Options of a run over many inputs.
+
+    Parameters
+    ----------
+    model : str
+        Name of a model, or the path of a model folder.
+    read : ReadOptions
+        What the user says about the files.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    tta : bool
+        Predict mirrored copies too and average.
+    roi : tuple of (start, stop) pairs, optional
+        Box in voxels of the input to restrict the work to.
+    batch : int
+        Tiles per forward pass.
+    save_maps : bool
+        Keep the probability maps beside the labels.
+    format : str, optional
+        One of `LABEL_SUFFIXES`; by default the labels have the format of the input.
+    resume : bool
+        Keep results whose record matches input, model, options and files; do the rest.
+    overwrite : bool
+        Replace results that are there.
+    strict : bool
+        Let warnings count in the exit code.
+    """
+
+    model: str = "hippocampus"
+    read: ReadOptions = field(default_factory=ReadOptions)
+    device: str = "auto"
+    tta: bool = False
+    roi: tuple[tuple[int, int], ...] | None = None
+    batch: int = 1
+    save_maps: bool = False
+    format: str | None = None
+    resume: bool = False
+    overwrite: bool = False
+    strict: bool = False
+
+    def as_recorded(self) -> dict[str, Any]:
+        """Return, as plain data, the options that a result depends on; the model is recorded by its hash."""
+        read = asdict(self.read)
+        del read["max_bytes"]  # decides whether a file is read, never what is read
+        if read["pixel_size"] is not None:
+            read["pixel_size"] = list(read["pixel_size"])
+        roi = None if self.roi is None else [list(pair) for pair in self.roi]
+        plain = {name: getattr(self, name) for name in ("device", "tta", "batch", "save_maps", "format")}
+        return {**plain, "roi": roi, "read": read}
+
+
+class Segmenter(Protocol):
+    """A loaded model that segments one image after another."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model is and takes."""
+
+    @property
+    def folder_sha256(self) -> str:
+        """Hash of the model folder as it was loaded."""
+
+    @property
+    def device(self) -> str:
+        """Device that the work runs on."""
+
+    def segment_steps(self, volume: Volume) -> Steps[Prediction]:
+        """Segment one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all cases of a run share."""
+
+    out: Path
+    run_id: str
+    options: RunOptions
+    segmenter: Segmenter
+
+    @property
+    def options_sha256(self) -> str:
+        """Hash of the options that a result depends on."""
+        return digest_of_options(self.options.as_recorded())
+
+
+def load_segmenter(options: RunOptions) -> Segmenter:
+    """Load the model that `options` name.
+
+    Raises
+    ------
+    ModelError
+        If the model folder is refused.
+    """
+    from medseg.pipeline import SegmentOptions, load_model
+
+    model = load_model(options.model, device=options.device)
+    chosen = SegmentOptions(
+        device=options.device, tta=options.tta, roi=options.roi, save_maps=options.save_maps, batch=options.batch
+    )
+    return _PipelineSegmenter(model, chosen)
+
+
+class _PipelineSegmenter:
+    """The natural path with its model and options."""
+
+    def __init__(self, model: Any, options: Any) -> None:
+        self._model = model
+        self._options = options
+
+    @property
+    def card(self) -> ModelCard:
+        card: ModelCard = self._model.card
+        return card
+
+    @property
+    def folder_sha256(self) -> str:
+        return str(self._model.folder_sha256)
+
+    @property
+    def device(self) -> str:
+        return str(self._model.device)
+
+    def segment_steps(self, volume: Volume) -> Steps[Prediction]:
+        from medseg.pipeline import segment_steps
+
+        return segment_steps(volume, self._model, self._options)

@@ -1,0 +1,208 @@
+"""A run over many inputs: the model is loaded once, each case stands alone, and what is written is complete."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from medseg.errors import (
+    GeometryError,
+    InputError,
+    MedsegError,
+    ModelError,
+    OutputError,
+    ResourceError,
+    UsageError,
+    printable,
+)
+from medseg.progress import Pace, Steps
+from medseg.workflow.case import case_steps, complete_record
+from medseg.workflow.faults import log_fault
+from medseg.workflow.folder import NO_SPACE, check, check_free, clear_leftovers, make_folder, no_space
+from medseg.workflow.inputs import Case, Inputs, find_cases
+from medseg.workflow.lock import locked
+from medseg.workflow.options import RunContext, RunOptions, Segmenter, load_segmenter
+from medseg.workflow.record import Record
+from medseg.workflow.summary import CaseRow, RunSummary, State, Stop, exit_code, write_summary
+
+CASES = "cases"
+"""Phase of the progress that counts whole cases; other phases begin with the name of their case."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """What has happened so far; it outlives the generator when that is closed."""
+
+    rows: list[CaseRow] = field(default_factory=list)
+    stopped: Stop | None = None
+
+
+def run_steps(
+    inputs: Sequence[str | Path], out: Path, *, options: RunOptions, segmenter: Segmenter | None = None
+) -> Steps[RunSummary]:
+    """Segment every input and write results, records and a summary.
+
+    Closing the generator drops the unfinished case, keeps the complete ones and writes the summary.
+
+    Parameters
+    ----------
+    inputs : sequence of path-like
+        Files, DICOM folders, folder trees, or patterns.
+    out : Path
+        The output folder; it is made where it is missing.
+    options : RunOptions
+    segmenter : Segmenter, optional
+        A loaded model; by default the one that `options` name.
+
+    Returns
+    -------
+    RunSummary
+        With one row per case, and the exit code.
+
+    Raises
+    ------
+    UsageError
+        Before anything is written: options that contradict each other, an output folder that is an input's
+        (E_USAGE), two inputs with one result name (E_OUTPUT_COLLISION), another run in the same folder
+        (E_OUTPUT_BUSY), or results that are there already (E_OUTPUT_EXISTS).
+    ModelError
+        If the model folder is refused.
+    """
+    begin = monotonic()
+    out = Path(out)
+    check(out, options)
+    segmenter = segmenter or load_segmenter(options)
+    n_channels = len(segmenter.card.input.channels)
+    found = find_cases(inputs, out, n_channels=n_channels, split_series=options.read.series is None)
+    make_folder(out)
+    run = RunContext(out, uuid.uuid4().hex, options, segmenter)
+    with locked(out):
+        check_free(found.cases, out, options)
+        clear_leftovers(out)
+        ledger = _Ledger()
+        try:
+            yield from _cases(found.cases, run, ledger)
+        except (GeneratorExit, KeyboardInterrupt):
+            ledger.stopped = "interrupted"
+            _conclude(found, run, ledger, monotonic() - begin)
+            raise
+        return _conclude(found, run, ledger, monotonic() - begin)
+
+
+def _cases(cases: Sequence[Case], run: RunContext, ledger: _Ledger) -> Steps[None]:
+    pace = Pace(CASES, len(cases))
+    yield pace.at(0)
+    for number, case in enumerate(cases, start=1):
+        row = yield from _one(case, run)
+        ledger.rows.append(row)
+        _log.info("%s: %s %s", printable(case.name), row.state, ";".join(row.codes))
+        if _must_stop(row, run.out):
+            ledger.stopped = "resource"
+            return
+        yield pace.at(number)
+
+
+def _one(case: Case, run: RunContext) -> Steps[CaseRow]:
+    """Work on one case; whatever goes wrong with it becomes its row and touches no other."""
+    begin = monotonic()
+    try:
+        earlier = complete_record(case, run) if run.options.resume else None
+        if earlier is not None:
+            return _row_of(case, earlier, 0.0, "complete from an earlier run")
+        record = yield from case_steps(case, run)
+    except MedsegError as error:
+        return _row_of_error(case, error, monotonic() - begin)
+    except MemoryError:
+        return _row_of_error(case, _no_memory(case), monotonic() - begin)
+    except OSError as error:
+        return _row_of_error(case, _from_system(case, error, run), monotonic() - begin)
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one case must not take the others down
+        return _row_of_error(case, log_fault(case.files[0], error, run.out, run.run_id), monotonic() - begin)
+    return _row_of(case, record, monotonic() - begin, " ".join(notice["text"] for notice in record.warnings))
+
+
+def _row_of(case: Case, record: Record, seconds: float, message: str) -> CaseRow:
+    outputs = tuple(output.path for output in record.outputs)
+    return CaseRow(case.name, case.input, record.state, record.codes, printable(message), outputs, round(seconds, 3))
+
+
+def _row_of_error(case: Case, error: MedsegError, seconds: float) -> CaseRow:
+    is_refusal = isinstance(error, InputError | GeometryError | ModelError | UsageError)
+    state: State = "refused" if is_refusal else "failed"
+    told = type(error)(error.code, path=_relative(case, error.path), **_parts(error))
+    return CaseRow(case.name, case.input, state, (error.code,), printable(str(told)), (), round(seconds, 3))
+
+
+def _parts(error: MedsegError) -> dict[str, str]:
+    return {name: getattr(error, name) for name in ("found", "expected", "not_done", "remedy")}
+
+
+def _relative(case: Case, path: str | None) -> str:
+    """Return the path that an error is about as reports show it: no folder above the input root is told."""
+    return case.input if path is None else case.relative(Path(path))
+
+
+def _must_stop(row: CaseRow, out: Path) -> bool:
+    """Tell whether no further case can be written: the disk is full, or the output folder gone or closed."""
+    if "E_DISK_FULL" in row.codes:
+        return True
+    return row.state in ("failed", "refused") and not (out.is_dir() and os.access(out, os.W_OK))
+
+
+def _conclude(found: Inputs, run: RunContext, ledger: _Ledger, seconds: float) -> RunSummary:
+    """Complete the rows, count, and write the summary."""
+    rows = [*ledger.rows, *_not_reached(found.cases[len(ledger.rows) :], ledger.stopped)]
+    rows += [CaseRow("", item.path, "skipped", ("W_FILE_SKIPPED",), item.reason) for item in found.skipped]
+    card = run.segmenter.card
+    model = {"name": card.name, "version": card.version, "sha256": run.segmenter.folder_sha256}
+
+    def summed(stopped: Stop | None) -> RunSummary:
+        code = exit_code(rows, stopped=stopped, strict=run.options.strict)
+        return RunSummary(str(run.out), run.run_id, tuple(rows), code, stopped, model, round(seconds, 3))
+
+    summary = summed(ledger.stopped)
+    try:
+        write_summary(summary, run.out)
+    except MedsegError as error:
+        _log.warning("the summary could not be written: %s", printable(str(error)))
+        return summed(ledger.stopped or "resource")
+    return summary
+
+
+def _not_reached(cases: Sequence[Case], stopped: Stop | None) -> list[CaseRow]:
+    if stopped == "resource":
+        reason = "the run stopped before this case because a resource ran out"
+        return [CaseRow(case.name, case.input, "not_started", (), reason) for case in cases]
+    reason = "the run was stopped before this case was complete"
+    return [CaseRow(case.name, case.input, "not_started", ("E_INTERRUPTED",), reason) for case in cases]
+
+
+def _from_system(case: Case, error: OSError, run: RunContext) -> MedsegError:
+    if error.errno in NO_SPACE:
+        return no_space(run.out)
+    return OutputError(
+        "E_PERMISSION",
+        path=case.files[0],
+        found=f"a refusal of the operating system ({(error.strerror or type(error).__name__).lower()})",
+        expected="an input that may be read and an output folder that may be written",
+        not_done="the case was not completed",
+        remedy="Check both folders and run again with --resume.",
+    )
+
+
+def _no_memory(case: Case) -> ResourceError:
+    return ResourceError(
+        "E_OOM_CPU",
+        path=case.files[0],
+        found="not enough free memory",
+        expected="room for the image and the maps of the network",
+        not_done="the case was not segmented",
+        remedy="Close other programs, restrict the region with --roi, or use a machine with more memory.",
+    )

@@ -1,0 +1,159 @@
+"""What became of each case, for people (summary.csv), programs (summary.json, report.jsonl) and the exit code."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from medseg.errors import printable
+from medseg.workflow.record import LABEL
+from medseg.workflow.staging import write_bytes
+
+State = Literal["ok", "ok_with_warnings", "refused", "failed", "skipped", "not_started"]
+Stop = Literal["interrupted", "resource"]
+
+STATES: tuple[State, ...] = ("ok", "ok_with_warnings", "refused", "failed", "skipped", "not_started")
+SUMMARY_FILES = ("summary.csv", "summary.json", "report.jsonl")
+
+_DONE = ("ok", "ok_with_warnings")
+_RESOURCE_CODES = frozenset({"E_DISK_FULL", "E_OOM_CPU", "E_OOM_GPU", "E_WORKER_LOST"})
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """What became of one case.
+
+    Parameters
+    ----------
+    case : str
+        Name of its results.
+    input : str
+        First file, relative to the input root.
+    state : str
+        One of `STATES`.
+    codes : tuple of str
+        Error and warning codes, each once.
+    message : str
+        One line in words.
+    outputs : tuple of str
+        Files of the result, relative to the output folder.
+    seconds : float
+    """
+
+    case: str
+    input: str
+    state: State
+    codes: tuple[str, ...] = ()
+    message: str = ""
+    outputs: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the case has a complete result."""
+        return self.state in _DONE
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What became of a run.
+
+    Parameters
+    ----------
+    out : str
+    run_id : str
+    rows : tuple of CaseRow
+        One per case in order, then what was skipped.
+    exit_code : int
+        As the command line returns it.
+    stopped : {"interrupted", "resource"} or None
+        Why the run ended before its last case.
+    model : dict
+        Name, version and sha256.
+    seconds : float
+    """
+
+    out: str
+    run_id: str
+    rows: tuple[CaseRow, ...]
+    exit_code: int
+    stopped: Stop | None
+    model: dict[str, str]
+    seconds: float
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """Number of cases in each state."""
+        found = Counter(row.state for row in self.rows)
+        return {state: found[state] for state in STATES}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the totals as plain JSON data (the cases themselves are in the report)."""
+        return {
+            "schema": "medseg-summary/1",
+            "label": LABEL,
+            "run_id": self.run_id,
+            "model": self.model,
+            "cases": sum(self.counts.values()) - self.counts["skipped"],
+            "counts": self.counts,
+            "stopped": self.stopped,
+            "exit_code": self.exit_code,
+            "seconds": self.seconds,
+        }
+
+
+def exit_code(rows: Sequence[CaseRow], *, stopped: Stop | None = None, strict: bool = False) -> int:
+    """Return the exit code of a run.
+
+    Parameters
+    ----------
+    rows : sequence of CaseRow
+    stopped : {"interrupted", "resource"}, optional
+    strict : bool
+        Count warnings as a partial failure.
+
+    Examples
+    --------
+    >>> exit_code([CaseRow("a", "a.nii", "ok"), CaseRow("b", "b.nii", "refused", ("E_INPUT_EMPTY",))])
+    3
+    """
+    if stopped is not None:
+        return 130 if stopped == "interrupted" else 6
+    if any("E_INTERNAL" in row.codes for row in rows):
+        return 1
+    lost = [row for row in rows if row.state in ("refused", "failed", "not_started")]
+    if not any(row.is_done for row in rows):
+        for_want_of_resources = bool(lost) and all(_RESOURCE_CODES.intersection(row.codes) for row in lost)
+        return 6 if for_want_of_resources else 4
+    warned = strict and any(row.state == "ok_with_warnings" for row in rows)
+    return 3 if lost or warned else 0
+
+
+def write_summary(summary: RunSummary, out: Path) -> None:
+    """Write summary.csv, summary.json and report.jsonl, each atomically.
+
+    Raises
+    ------
+    ResourceError
+        If the disk is full.
+    """
+    lines = "".join(json.dumps(asdict(row), ensure_ascii=True) + "\n" for row in summary.rows)
+    totals = json.dumps(summary.as_dict(), indent=1, ensure_ascii=True) + "\n"
+    for name, text in (("report.jsonl", lines), ("summary.csv", _table(summary.rows)), ("summary.json", totals)):
+        write_bytes(out / name, text.encode())
+
+
+def _table(rows: Sequence[CaseRow]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("case", "input", "state", "codes", "message", "outputs", "seconds"))
+    for row in rows:
+        names = (row.case, row.input, row.state, ";".join(row.codes), row.message, ";".join(row.outputs))
+        writer.writerow((*(printable(name) for name in names), f"{row.seconds:.3f}"))
+    return text.getvalue()

@@ -1,0 +1,69 @@
+"""Calls that could run what a file says, or hide a fault, stand nowhere in the tree."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(
+    p for folder in ("medseg", "napari_plugin", "benchmarks", "workflows") for p in (ROOT / folder).rglob("*.py")
+)
+
+FORBIDDEN_CALLS = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "extractall", "pickle.load", "pickle.loads",
+    "marshal.loads", "dill.load", "joblib.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "torch.jit.load",
+    "torch.hub.load", "urlopen", "urlretrieve", "fileConfig", "dictConfig", "ConfigParser", "tempfile.mktemp",
+}  # fmt: skip
+ALLOWED_TAILS = {"re.compile", "torch.compile"}
+FORBIDDEN_KEYWORDS = {"weights_only": False, "allow_pickle": True, "shell": True}
+
+
+def offences(source: str) -> Iterator[str]:
+    """Yield every forbidden call, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        tail = name.rpartition(".")[2]
+        called = {name, *(() if name in ALLOWED_TAILS else (tail,)), ".".join(name.split(".")[-2:])}
+        if called & FORBIDDEN_CALLS:
+            yield f"{node.lineno}: {name}"
+        given = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+        for key, value in FORBIDDEN_KEYWORDS.items():
+            if key in given and given[key] is value:
+                yield f"{node.lineno}: {key}={value}"
+        if name == "torch.load" and given.get("weights_only") is not True:
+            yield f"{node.lineno}: torch.load without weights_only=True"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_forbidden_call(path):
+    assert list(offences(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval(text)",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "np.load(path, allow_pickle=True)",
+        "yaml.load(text, Loader=yaml.Loader)",
+        "archive.extractall(folder)",
+        "pickle.loads(data)",
+        "torch.jit.load(path)",
+        "subprocess.run(line, shell=True)",
+        "monai.bundle.ConfigParser(config)",
+    ],
+)
+def test_the_search_finds_what_it_looks_for(line):
+    assert list(offences(line))
+
+
+@pytest.mark.parametrize(
+    "line", ["re.compile('a')", "yaml.safe_load(t)", "torch.load(p, weights_only=True)", "np.load(p)"]
+)
+def test_the_search_leaves_sound_calls_alone(line):
+    assert list(offences(line)) == []
