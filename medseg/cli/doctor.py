@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -33,7 +32,7 @@ class Finding:
 def doctor(
     packages: Annotated[bool, typer.Option("--packages", help="List the version of every library too.")] = False,
 ) -> int:
-    """Say what works on this computer and what will be slow."""
+    """Say what works here and what will be slow."""
     findings = [*_python(), *_torch(), *_memory(), *_models(), *_libraries(full=packages)]
     table(("what", "found", "note"), ((f.what, f.found, f.advice) for f in findings))
     broken = [finding.what for finding in findings if finding.broken]
@@ -119,6 +118,6 @@ def memory_gb() -> float | None:
 
 def available_cores() -> int:
     """Return the number of cores that this process may use."""
-    if sys.platform == "linux":
+    if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

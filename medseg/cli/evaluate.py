@@ -28,14 +28,21 @@ class Kind(StrEnum):
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Folder of results, or one label image.", show_default=False)],
-    references: Annotated[Path, typer.Argument(help="Folder of references, or one label image.", show_default=False)],
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="Folder of results, or one label image.", show_default=False)
+    ],
+    references: Annotated[
+        Path, typer.Argument(metavar="REFERENCES", help="Folder of references, or one label image.", show_default=False)
+    ],
     kind: Annotated[Kind, typer.Option(help="What a voxel's number means.")] = Kind.semantic,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="REPORT.json", help="Where the whole report goes.")
     ] = None,
 ) -> int:
-    """Compare label images with references: Dice, IoU, HD95, NSD and volume error, per class and per case."""
+    """Compare label images with references.
+
+    Dice, IoU, HD95, NSD and volume error for every class and case; NAME_labels or NAME is paired with NAME.
+    """
     from medseg.api import evaluate as evaluated
 
     if out is not None and out.suffix.lower() != ".json":
@@ -64,10 +71,10 @@ def exit_code(evaluation: Evaluation) -> int:
 
 def write_report(evaluation: Evaluation, out: Path) -> None:
     """Write the report as JSON, whole or not at all."""
-    from medseg.io.atomic import write_atomically
+    from medseg.workflow.staging import write_bytes
 
     text = json.dumps(evaluation.as_dict(), indent=2, allow_nan=False, ensure_ascii=True) + "\n"
-    write_atomically(out, lambda temporary: temporary.write_text(text, encoding="ascii") and None)
+    write_bytes(out, text.encode())
 
 
 def _show(evaluation: Evaluation) -> None:

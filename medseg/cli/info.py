@@ -25,7 +25,9 @@ NAMES = (
 
 
 def info(
-    path: Annotated[Path, typer.Argument(help="A file, or a folder with DICOM series.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A file, or a folder with DICOM series.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object for programs.")] = False,
     series: reading.Series = None,
     channel: reading.Channel = None,
@@ -34,8 +36,9 @@ def info(
     form: reading.FormChoice = None,
     assume_orientation: reading.Orientation = None,
 ) -> int:
-    """Say what a file or folder is: grid, unit, orientation, channels, series, warnings.
+    """Say what a file or folder is.
 
+    Grid, unit, orientation, channels, series and warnings.
     The whole content is read and checked, so what passes here can be segmented.
     """
     options = reading.reading(series, channel, frame, pixel_size, form, assume_orientation)

@@ -16,12 +16,16 @@ from medseg.errors import UsageError, printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from medseg.io.options import ReadOptions
+
 MAIN_COLUMNS = ("name", "voxels", "volume_", "area_", "longest_diameter_", "intensity_mean", "touches_border")
 """Beginnings of the column names that are worth a line on the screen; the file holds all of them."""
 
 
 def measure(
-    labels: Annotated[Path, typer.Argument(help="A label image; its numbers are classes.", show_default=False)],
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="A label image; its numbers are classes.", show_default=False)
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="TABLE.csv", help="Where the whole table goes.")
     ] = None,
@@ -33,19 +37,24 @@ def measure(
     form: reading.FormChoice = None,
     assume_orientation: reading.Orientation = None,
 ) -> int:
-    """Measure the structures of a label image: volume, diameter, position, intensities."""
+    """Measure the structures of a label image.
+
+    Volume in ml, longest diameter, position, and with --image the intensities.
+    """
+    options = reading.reading(series, channel, frame, pixel_size, form, assume_orientation)
+    return measure_files(labels, out, image, options)
+
+
+def measure_files(labels: Path, out: Path | None, image: Path | None, options: ReadOptions) -> int:
+    """Measure a label image, write and show the table, and return the exit code."""
     from medseg.api import measure as measured
     from medseg.io.labels import as_labels
-    from medseg.io.options import ReadOptions
     from medseg.io.read import read_with
 
     _check_output(out, labels, image)
-    options = reading.reading(series, channel, frame, pixel_size, form, assume_orientation)
-    # series, channel and frame choose within the image; pixel size and orientation hold for both files
-    shared = ReadOptions(
-        pixel_size=options.pixel_size, form=options.form, assume_orientation=options.assume_orientation
-    )
-    label_map = replace(as_labels(read_with(labels, options if image is None else shared)), classes=_names_of(labels))
+    # series, channel and frame choose within the image; what is said about space holds for both files
+    for_labels = options if image is None else replace(options, series=None, channel=None, frame=None)
+    label_map = replace(as_labels(read_with(labels, for_labels)), classes=_names_of(labels))
     rows = measured(label_map, None if image is None else read_with(image, options))
     if out is not None:
         write_table(rows, out)

@@ -68,7 +68,8 @@ def describe(card: ModelCard) -> None:
         "takes": " ".join(part for part in (spec.modality, f"{len(spec.patch)}-D", ", ".join(spec.channels)) if part),
         "works at": f"{spacing} {spec.unit}" if spacing else "the stored spacing",
         "network": card.architecture.name,
-        "trained on": f"{data.name}, {data.n_cases} cases ({data.licence}; {data.attribution or 'no attribution given'})",
+        "trained on": f"{data.name}, {data.n_cases} cases",
+        "data": f"{data.licence}; {data.attribution or 'no attribution given'}",
         "licence": card.licence,
         "intended use": card.intended_use,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -112,6 +113,7 @@ def guarded(verb: Callable[P, int]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with Outcome() as outcome:
             outcome.code = verb(*args, **kwargs)
+            sys.stdout.flush()
         raise typer.Exit(outcome.code)
 
     return run

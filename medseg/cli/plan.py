@@ -13,21 +13,27 @@ from medseg.cli.show import progress
 if TYPE_CHECKING:
     from medseg.planning import Plan
 
+DATASET_HELP = "images/ and labels/ with equal names, or an MSD or nnU-Net folder."
+
 
 def plan(
-    dataset: Annotated[Path, typer.Argument(help="images/ and labels/ with equal names, or an MSD or nnU-Net folder.")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help=DATASET_HELP, show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PLAN.json", help="Where the plan goes.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; the folder's name when not given.")] = None,
 ) -> int:
-    """Look at a data set and plan a training: spacing, patch, network, memory and work."""
+    """Plan a training from a data set.
+
+    Every case is read once. The plan names spacing, intensities, patch, network, memory and work, and can be edited.
+    """
     from medseg.api import plan as planned
-    from medseg.io.atomic import write_atomically
+    from medseg.workflow.staging import write_bytes
 
     with progress() as show:
-        made = planned(dataset, show=show)
+        made = planned(dataset, name=name, show=show)
     if out is None:
         typer.echo(made.model_dump_json(indent=2))
         return DONE
-    write_atomically(out, lambda temporary: temporary.write_text(made.model_dump_json(indent=2) + "\n", "utf-8"))
+    write_bytes(out, (made.model_dump_json(indent=2) + "\n").encode())
     describe(made)
     typer.echo(f"The plan lies in {out}; edit it and give it to: medseg train {dataset} --plan {out} -o MODEL")
     return DONE

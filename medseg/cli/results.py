@@ -19,7 +19,7 @@ MOST_ROWS = 60
 """Longer tables are left to the files; then only the cases that need eyes are shown."""
 MOST_MESSAGES = 20
 
-_WORDS = {"ok_with_warnings": "ok, look at it", "not_started": "not started"}
+_WORDS = {"ok_with_warnings": "ok with warnings", "not_started": "not started"}
 _SIZES = (("volume_ml", "ml"), ("area_mm2", "mm²"), ("area_um2", "µm²"), ("area_px", "px"), ("voxels", "voxels"))
 
 

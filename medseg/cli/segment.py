@@ -61,8 +61,9 @@ def segment(
     form: reading.FormChoice = None,
     assume_orientation: reading.Orientation = None,
 ) -> int:
-    """Segment scans: labels on the scan's own grid, a table, a picture and a record for each.
+    """Segment scans.
 
+    Each scan gets labels on its own grid, a table, a picture and a record.
     Stop with Ctrl-C; run again with --resume and only the rest is done.
     """
     from medseg.workflow.options import RunOptions
@@ -80,7 +81,10 @@ def segment(
         strict=strict,
     )
     if save_recipe is not None:
-        _save_recipe(save_recipe, inputs, out, options)
+        from medseg.workflow.recipe import recipe_of_run
+        from medseg.workflow.recipe import save_recipe as save
+
+        save(recipe_of_run(inputs, out, options), save_recipe)
     return run_and_show(inputs, out, options)
 
 
@@ -120,7 +124,3 @@ def parse_box(text: str) -> Box:
         not_done="nothing was segmented",
         remedy="Correct --roi; `medseg info SCAN` shows how many voxels there are.",
     )
-
-
-def _save_recipe(path: Path, inputs: list[str], out: Path, options: RunOptions) -> None:
-    raise NotImplementedError

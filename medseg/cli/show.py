@@ -48,7 +48,7 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> duration(7.2), duration(95), duration(4000)
+    >>> duration(7.2), duration(95), duration(4020)
     ('7 s', '1 min 35 s', '1 h 07 min')
     """
     whole = max(0, round(seconds))

@@ -23,10 +23,12 @@ class _UnbrokenFile(io.FileIO):
         """Write bytes, or drop them once the reader is gone."""
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
+            if not isinstance(error, BrokenPipeError):
+                raise  # once; the interpreter flushes again when it leaves
             return len(memoryview(data).cast("B"))
 
 

@@ -45,7 +45,7 @@ def plain(
     """
     right = tuple(right) or (False,) * len(columns)
     lines = [columns, *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     text = [
         "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
         for line in lines

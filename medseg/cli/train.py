@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medseg.cli.outcome import DONE
+from medseg.cli.plan import DATASET_HELP
 from medseg.cli.show import progress
 from medseg.errors import UsageError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from medseg.planning import Plan
 
 PLAN_BYTES = 1_000_000
+CARD = "For the model's card"
 
 
 class Task(StrEnum):
@@ -25,13 +27,7 @@ class Task(StrEnum):
 
 
 def train(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            help="images/ and labels/ with equal names, or an MSD or nnU-Net folder.",
-            show_default=False,
-        ),
-    ],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help=DATASET_HELP, show_default=False)],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="MODEL_FOLDER", help="The model folder to make.", show_default=False)
     ],
@@ -49,6 +45,9 @@ def train(
     skip_unpaired: Annotated[
         bool, typer.Option("--skip-unpaired", help="Leave out images without labels and labels without images.")
     ] = False,
+    data_name: Annotated[str, typer.Option(help="Name of the data, for the card.", rich_help_panel=CARD)] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the data and the model.", rich_help_panel=CARD)] = "unknown",
+    attribution: Annotated[str, typer.Option(help="Who made the data.", rich_help_panel=CARD)] = "",
 ) -> int:
     """Train a model on your own images and labels.
 
@@ -56,6 +55,7 @@ def train(
     """
     from medseg.api import train as trained
 
+    check_choices(minutes, epochs, arch, loss)
     with progress(keep_phases=True) as show:
         folder = trained(
             dataset,
@@ -72,9 +72,34 @@ def train(
             threads=threads,
             resume=resume,
             skip_unpaired=skip_unpaired,
+            data_name=data_name or dataset.resolve().name,
+            licence=licence,
+            attribution=attribution,
         )
     typer.echo(f"The model lies in {folder}. Use it with: medseg segment SCAN -o OUT -m {folder}")
     return DONE
+
+
+def check_choices(minutes: float | None, epochs: int | None, arch: str | None, loss: str | None) -> None:
+    """Refuse what cannot work before any image is read.
+
+    Raises
+    ------
+    UsageError
+        If not exactly one budget is given, or a network or loss is unknown.
+    """
+    if (minutes is None) == (epochs is None):
+        raise _wrong("both or neither of --minutes and --epochs", "exactly one of them", "Give --minutes or --epochs.")
+    from medseg.nets.build import ARCHITECTURES
+    from medseg.nets.losses import LOSSES
+
+    for option, name, known in (("--arch", arch, tuple(ARCHITECTURES)), ("--loss", loss, tuple(LOSSES))):
+        if name is not None and name not in known:
+            raise _wrong(f"{option} {name!r}", f"one of {', '.join(known)}", f"Correct {option}.")
+
+
+def _wrong(found: str, expected: str, remedy: str) -> UsageError:
+    return UsageError("E_USAGE", found=found, expected=expected, not_done="no training was started", remedy=remedy)
 
 
 def read_plan(path: Path) -> Plan:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +64,11 @@ def write_atomically(
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{_suffix(path)}")
     try:
         write(temporary)
-        _flush(temporary)
-        if verify is not None:
-            verify(temporary)
-        digest, n_bytes = _hash(temporary)
+        with ThreadPoolExecutor(1) as beside:  # reading back needs no disk, so it need not wait for it
+            flushed = beside.submit(_flush_and_hash, temporary)
+            if verify is not None:
+                verify(temporary)
+            digest, n_bytes = flushed.result()
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except MedsegError:
@@ -81,12 +83,15 @@ def write_atomically(
 
 def _suffix(path: Path) -> str:
     parts = path.suffixes[-2:]
-    return "".join(parts) if parts and parts[-1].lower() == ".gz" else path.suffix
+    is_double = path.suffix.lower() == ".gz" or parts[:1] == [".ome"]
+    return "".join(parts) if is_double else path.suffix
 
 
-def _flush(path: Path) -> None:
+def _flush_and_hash(path: Path) -> tuple[str, int]:
     with path.open("r+b") as file:
         os.fsync(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell()
 
 
 def _flush_folder(folder: Path) -> None:
@@ -97,12 +102,6 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _hash(path: Path) -> tuple[str, int]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return digest, file.tell()
 
 
 def _in_words(path: Path, error: OSError) -> MedsegError:

@@ -10,23 +10,22 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from medseg.errors import InputError, Notice, SeriesAmbiguousError, UsageError
+from medseg.errors import Notice
 from medseg.grid import Grid
+from medseg.io import dicom_refusals as refusals
 from medseg.io.dicom_geometry import ordered
 from medseg.io.dicom_group import Group, groups_of
-from medseg.io.dicom_headers import SliceHeader
-from medseg.io.dicom_objects import NotScanError
 from medseg.io.dicom_pixels import ChangedFileError, DamagedMemberError, read_pixels, voxel_type
 from medseg.io.dicom_scan import Scan, scanned
+from medseg.io.dicom_slice import SliceHeader
 from medseg.io.options import Probe, ReadOptions, SeriesInfo
 from medseg.volume import Source, Volume
 
 _NAMED = 3
-_LISTED = 12
 
 
 def probe_dicom(path: Path, options: ReadOptions) -> Probe:
@@ -89,11 +88,11 @@ def read_dicom(path: Path, options: ReadOptions) -> Volume:
     try:
         pixels = read_pixels(ready.stack)
     except DamagedMemberError as error:
-        _refuse_damaged(path, [(error.path, str(error))])
+        raise refusals.damaged(path, [(error.path, str(error))]) from None
     except ChangedFileError as error:
-        _refuse_damaged(path, [(Path(str(error)), "changed while it was read")])
-    except PermissionError as error:
-        _refuse_denied(path, error)
+        raise refusals.damaged(path, [(Path(str(error)), "changed while it was read")]) from None
+    except OSError as error:
+        raise refusals.not_opened(path, error) from None
     hashes = sorted(pixels.hashes.values())
     source = Source(
         path=str(path),
@@ -120,8 +119,8 @@ def list_series(folder: Path) -> tuple[SeriesInfo, ...]:
     """
     try:
         groups = groups_of(scanned(folder).slices)
-    except PermissionError as error:
-        _refuse_denied(folder, error)
+    except OSError as error:
+        raise refusals.not_opened(folder, error) from None
     return tuple(g.info() for g in _without_localizers(groups))
 
 
@@ -137,29 +136,23 @@ class _Ready:
 
 
 def _prepared(path: Path, options: ReadOptions) -> _Ready:
-    _check_channel(path, options)
+    if options.channel not in (None, 0, "0"):
+        raise refusals.no_such_channel(path, options.channel)
     try:
         scan = scanned(path)
         groups = groups_of(scan.slices)
-    except PermissionError as error:
-        _refuse_denied(path, error)
+    except OSError as error:
+        raise refusals.not_opened(path, error) from None
     if not groups:
-        _refuse_nothing(path, scan)
+        raise refusals.nothing_to_read(path, scan)
     group = _chosen(path, groups, options)
     folders = {s.path.parent for s in group.slices}
     if damaged := [entry for entry in scan.damaged if entry[0].parent in folders]:
-        _refuse_damaged(path, damaged)
+        raise refusals.damaged(path, damaged)
     stack, grid, notices = ordered(group.slices, str(path))
     n_bytes = max(grid.n_voxels * voxel_type(stack).itemsize, *(s.n_bytes for s in stack), 0)
     if n_bytes > options.max_bytes:
-        raise InputError(
-            "E_TOO_LARGE",
-            path=path,
-            found=f"an image of {'x'.join(str(n) for n in grid.shape)} voxels, {n_bytes / 2**20:.0f} MiB",
-            expected=f"at most {options.max_bytes / 2**20:.0f} MiB",
-            not_done="its pixels were not read",
-            remedy="Crop the scan, or allow more memory",
-        )
+        raise refusals.too_large(path, grid.shape, n_bytes, options.max_bytes)
     return _Ready(group, stack, grid, (*notices, *_notices(path, scan, group, groups)), groups)
 
 
@@ -173,54 +166,24 @@ def _chosen(path: Path, groups: tuple[Group, ...], options: ReadOptions) -> Grou
         candidates = candidates if len(candidates) == 1 else _without_localizers(candidates)
     if options.frame is not None and len({g.series_hash for g in candidates}) == 1:
         if not 0 <= options.frame < len(candidates):
-            raise UsageError(
-                "E_USAGE",
-                path=path,
-                found=f"a request for stack {options.frame} of {len(candidates)} in the series",
-                expected=f"a number from 0 to {len(candidates) - 1}",
-                not_done="nothing was read",
-                remedy="Choose one of the stacks that exist",
-            )
+            raise refusals.no_such_stack(path, options.frame, len(candidates))
         return candidates[options.frame]
     if len(candidates) == 1:
         return candidates[0]
     choices = tuple((g.key, g.info().description) for g in candidates or groups)
-    lines = "; ".join(f"{key} ({text})" for key, text in choices[:_LISTED])
-    lines += f"; and {len(choices) - _LISTED} more" if len(choices) > _LISTED else ""
-    error = SeriesAmbiguousError(
-        "E_SERIES_AMBIGUOUS",
-        path=path,
-        found=f"{len(choices)} series: {lines}" if candidates else f"no series {options.series!r}, but {lines}",
-        expected="one series",
-        not_done="none was chosen by guessing",
-        remedy="Name the one to read with the option --series",
-    )
-    error.choices = choices
-    raise error
+    raise refusals.several_series(path, choices, None if candidates else options.series)
 
 
 def _without_localizers(groups: Sequence[Group]) -> list[Group]:
     return [g for g in groups if not g.is_localizer] or list(groups)
 
 
-def _check_channel(path: Path, options: ReadOptions) -> None:
-    if options.channel not in (None, 0, "0"):
-        raise UsageError(
-            "E_USAGE",
-            path=path,
-            found=f"a request for channel {options.channel!r}",
-            expected="no channel, since a DICOM scan has one",
-            not_done="nothing was read",
-            remedy="Leave the channel out; choose a series instead",
-        )
-
-
 def _notices(path: Path, scan: Scan, group: Group, groups: tuple[Group, ...]) -> list[Notice]:
     first = group.slices[0]
     found = []
     if group.duplicates:
-        text = f"{len(group.duplicates)} files are copies of others, byte for byte ({_names(group.duplicates, path)})"
-        found.append(Notice("W_DUPLICATE_SOP", f"{text}; each slice was used once"))
+        text = f"{_count(group.duplicates)} a copy of another, byte for byte, and was used once"
+        found.append(Notice("W_DUPLICATE_SOP", f"{text}: {_names(group.duplicates, path)}"))
     if not all(s.has_preamble for s in group.slices):
         text = "files lack the preamble of a DICOM file (part 10); they were read by their content"
         found.append(Notice("W_NOT_PART10", text))
@@ -233,13 +196,17 @@ def _notices(path: Path, scan: Scan, group: Group, groups: tuple[Group, ...]) ->
         found.append(Notice("W_FEWER_THAN_DECLARED", text))
     skipped = [file for file, _ in scan.objects] + list(scan.litter)
     if skipped and path.is_dir():
-        text = f"{len(skipped)} files are no slices and were left out: {_names(skipped, path)}"
+        text = f"{_count(skipped)} no slice and was left out: {_names(skipped, path)}"
         found.append(Notice("W_FILE_SKIPPED", text))
     localizers = [g.key for g in groups if g.is_localizer and g is not group]
     if localizers:
         text = f"localizer images were left out; their keys for --series are {', '.join(localizers[:_NAMED])}"
         found.append(Notice("W_FILE_SKIPPED", text))
     return found
+
+
+def _count(files: Sequence[Path]) -> str:
+    return "one file is" if len(files) == 1 else f"each of {len(files)} files is"
 
 
 def _names(files: Sequence[Path], root: Path) -> str:
@@ -260,59 +227,3 @@ def _details(ready: _Ready, n_files: int, n_padding: int) -> dict[str, Any]:
         "photometric": first.stored.photometric,
         "n_padding_replaced": n_padding,
     }
-
-
-def _refuse_nothing(path: Path, scan: Scan) -> NoReturn:
-    if scan.damaged:
-        _refuse_damaged(path, list(scan.damaged))
-    if scan.objects:
-        file, first = scan.objects[0]
-        kinds = sorted({error.what for _, error in scan.objects})
-        raise _not_scan(file if len(scan.objects) == 1 else path, kinds, first)
-    n_files = len(scan.litter)
-    raise InputError(
-        "E_INPUT_FORMAT" if n_files else "E_INPUT_EMPTY",
-        path=path,
-        found=f"{n_files} files, none of them DICOM" if path.is_dir() else "no DICOM file",
-        expected="DICOM slices",
-        not_done="nothing was read",
-        remedy="Give the folder with the slices of the scan",
-    )
-
-
-def _not_scan(path: Path, kinds: list[str], first: NotScanError) -> InputError:
-    return InputError(
-        first.code,
-        path=path,
-        found="; ".join(kinds[:_NAMED]) + (f"; and {len(kinds) - _NAMED} other kinds" if len(kinds) > _NAMED else ""),
-        expected="the slices of a scan (CT, MR, PET ...)",
-        not_done="it was not read",
-        remedy=first.remedy,
-    )
-
-
-def _refuse_damaged(path: Path, damaged: list[tuple[Path, str]]) -> NoReturn:
-    file, reason = damaged[0]
-    others = f", and {len(damaged) - 1} other damaged files" if len(damaged) > 1 else ""
-    is_member = file != path
-    raise InputError(
-        "E_INPUT_UNREADABLE",
-        path=file,
-        found=f"a DICOM file that {reason}{others}",
-        expected="whole slices" if is_member else "a whole DICOM file",
-        not_done="the series was not read without it, since its slice would be missing"
-        if is_member
-        else "it was not read",
-        remedy="Copy or export the series again",
-    )
-
-
-def _refuse_denied(path: Path, error: PermissionError) -> NoReturn:
-    raise InputError(
-        "E_PERMISSION",
-        path=error.filename or path,
-        found="a file or folder that may not be opened",
-        expected="permission to read",
-        not_done="the series was not read without it",
-        remedy="Ask for the right to read it, or copy it to a place of your own",
-    ) from None

@@ -52,7 +52,10 @@ def _macros(group: Any) -> tuple[Any, ...]:
 
 def first(places: Places, name: str) -> Any:
     """Return the value of the first place that has one, or None."""
-    return next((place.get(name) for place in places if place.get(name) is not None), None)
+    for place in places:
+        if (value := place.get(name)) is not None:
+            return value
+    return None
 
 
 def text(places: Places, name: str) -> str:

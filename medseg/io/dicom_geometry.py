@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from medseg.errors import GeometryError, InputError, Notice
 from medseg.grid import Grid
-from medseg.io.dicom_headers import SliceHeader
+from medseg.io.dicom_slice import SliceHeader
 
 RIGHT_ANGLE_TOLERANCE = 1e-3
 """Largest deviation of a direction's length from 1, of a right angle's cosine from 0, of parallel slices."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.io.dicom_geometry import distance_along_normal, plane_name, same_orientation
-from medseg.io.dicom_headers import SliceHeader
+from medseg.io.dicom_slice import SliceHeader
 from medseg.io.options import SeriesInfo
 
 SAME_PLACE_MM = 0.01
@@ -41,6 +41,8 @@ class Group:
     ----------
     key : str
         Short hash of the series' identity, and a counter. Free of patient data.
+    series_hash : str
+        SHA-256 of the series UID, or of the headers where there is none.
     slices : tuple of SliceHeader
     n_in_series : int
         Images that the whole series has here.
@@ -52,16 +54,12 @@ class Group:
     """
 
     key: str
+    series_hash: str
     slices: tuple[SliceHeader, ...]
     n_in_series: int
     is_localizer: bool
     duplicates: tuple[Path, ...] = ()
     aspect: str = ""
-
-    @property
-    def series_hash(self) -> str:
-        """SHA-256 of the series' identity."""
-        return _series_hash(self.slices[0])
 
     def info(self) -> SeriesInfo:
         """Describe the stack for a list to choose from. Free texts of the file stay out: they may hold names."""
@@ -87,25 +85,32 @@ def groups_of(slices: Iterable[SliceHeader]) -> tuple[Group, ...]:
     tuple of Group
         Stacks of one series stand together; within a series localizers come last.
     """
-    by_series: dict[str, list[SliceHeader]] = defaultdict(list)
-    for header in slices:
-        by_series[_series_hash(header)].append(header)
     found: list[Group] = []
-    for series, members in sorted(by_series.items()):
+    for series, members in sorted(_by_series(slices).items()):
         stacks: list[Group] = []
         for bucket in _buckets(members):
             kept, duplicates = _without_duplicates(bucket)
             for aspect, stack in _split(kept):
-                group = Group("", tuple(stack), len(members), stack[0].is_localizer, duplicates, aspect)
+                group = Group("", series, tuple(stack), len(members), stack[0].is_localizer, duplicates, aspect)
                 stacks.append(group)
         stacks.sort(key=lambda g: (g.is_localizer, -len(g.slices)))
         found += [replace(stack, key=f"{series[:8]}-{n}") for n, stack in enumerate(stacks, start=1)]
     return tuple(found)
 
 
-def _series_hash(header: SliceHeader) -> str:
-    # Without a series UID the folder is all that holds slices together.
-    return hashlib.sha256((header.series_uid or f"folder:{header.path.parent}").encode()).hexdigest()
+def _by_series(slices: Iterable[SliceHeader]) -> dict[str, list[SliceHeader]]:
+    """Return the slices by the hash of their series UID; without one, by folder and the hash of their headers."""
+    by_series: dict[str, list[SliceHeader]] = defaultdict(list)
+    by_folder: dict[Path, list[SliceHeader]] = defaultdict(list)
+    for header in slices:
+        if header.series_uid:
+            by_series[hashlib.sha256(header.series_uid.encode()).hexdigest()].append(header)
+        else:
+            by_folder[header.path.parent].append(header)
+    for members in by_folder.values():
+        marks = "".join(sorted({s.stored.header_mark for s in members}))
+        by_series[hashlib.sha256(marks.encode()).hexdigest()] += members
+    return by_series
 
 
 def _buckets(members: list[SliceHeader]) -> list[list[SliceHeader]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import struct
@@ -9,12 +10,12 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from medseg.io import dicom_objects
 from medseg.io.dicom_enhanced import first, frames_of, number, numbers, text
+from medseg.io.dicom_slice import Moment, SliceHeader, Stored
 from medseg.io.dicom_structure import PIXEL_DATA, DamagedDicomError, NotDicomError, Skeleton, opened
 
 PARSE_FAULTS = (
@@ -72,83 +73,9 @@ _TAGS = (
     "PerFrameFunctionalGroupsSequence",
 )
 _LOCALIZER = ("LOCALIZER", "SCOUT")
-_SPARE_BYTES = 65536  # some writers pad the pixels
 
 MAX_FRAMES = 65536
 """Most frames of one file; more is a mistake or an attack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """How the pixels of a file are stored."""
-
-    rows: int
-    columns: int
-    n_frames: int
-    bits_allocated: int
-    bits_stored: int
-    is_signed: bool
-    photometric: str
-    pixel_tag: int
-    transfer_syntax: str
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What tells slices at one position apart: phase, echo, weighting. Texts as stored, empty where absent."""
-
-    temporal_position: str = ""
-    echo_number: str = ""
-    stack: str = ""
-    image_type: str = ""
-    b_value: str = ""
-    trigger_time: str = ""
-    echo_time: str = ""
-    acquisition: str = ""
-    acquisition_time: str = ""
-    multiframe: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SliceHeader:
-    """One slice: a single-frame file, or one frame of a multi-frame file. Positions are DICOM's own LPS millimetres.
-
-    Parameters
-    ----------
-    path : Path
-    frame : int
-        Index of the frame in the file.
-    n_bytes : int
-        Size of the file.
-    position, orientation, pixel_spacing : tuple of float or None
-        Centre of the first voxel; directions along a row and down a column; mm between rows and between columns.
-    thickness : float or None
-    slope, intercept : float
-    padding : (float, float) or None
-        Lowest and highest stored value that mean "outside the scan".
-    n_declared : int or None
-        Number of images that the series says it has.
-    """
-
-    path: Path
-    frame: int
-    n_bytes: int
-    has_preamble: bool
-    series_uid: str
-    sop_uid: str
-    frame_of_reference: str
-    modality: str
-    is_localizer: bool
-    stored: Stored
-    position: tuple[float, ...] | None
-    orientation: tuple[float, ...] | None
-    pixel_spacing: tuple[float, ...] | None
-    thickness: float | None
-    slope: float
-    intercept: float
-    padding: tuple[float, float] | None
-    n_declared: int | None
-    moment: Moment
 
 
 @contextmanager
@@ -177,7 +104,22 @@ def slices_of_file(path: Path) -> tuple[SliceHeader, ...]:
         n_bytes = stream.seek(0, io.SEEK_END)
         plain, skeleton = opened(stream)
         dataset = parsed(plain)
-        return slices_of(dataset, skeleton, path, n_bytes)
+        plain.seek(0)
+        mark = header_mark(plain.read(skeleton.pixels_at))
+    try:
+        with quiet():
+            stored = _stored(dataset, skeleton, mark)
+            frames = frames_of(dataset, stored.n_frames)
+            return tuple(_slice(places, k, stored, skeleton, path, n_bytes) for k, places in enumerate(frames))
+    except (DamagedDicomError, NotDicomError, dicom_objects.NotScanError):
+        raise
+    except PARSE_FAULTS:
+        raise DamagedDicomError("has a header with values that cannot be understood") from None
+
+
+def header_mark(header: bytes) -> str:
+    """Return a hash that tells whether a header is still the one that was read."""
+    return hashlib.blake2b(header, digest_size=16).hexdigest()
 
 
 def parsed(stream: BinaryIO, *, pixels: bool = False) -> Any:
@@ -192,20 +134,7 @@ def parsed(stream: BinaryIO, *, pixels: bool = False) -> Any:
         raise DamagedDicomError("cannot be parsed as DICOM") from None
 
 
-def slices_of(dataset: Any, skeleton: Skeleton, path: Path, n_bytes: int) -> tuple[SliceHeader, ...]:
-    """Return the slices that a parsed file holds, in the order of its frames."""
-    try:
-        with quiet():
-            stored = _stored(dataset, skeleton)
-            frames = frames_of(dataset, stored.n_frames)
-            return tuple(_slice(places, k, stored, skeleton, path, n_bytes) for k, places in enumerate(frames))
-    except (DamagedDicomError, NotDicomError, dicom_objects.NotScanError):
-        raise
-    except PARSE_FAULTS:
-        raise DamagedDicomError("has a header with values that cannot be understood") from None
-
-
-def _stored(dataset: Any, skeleton: Skeleton) -> Stored:
+def _stored(dataset: Any, skeleton: Skeleton, mark: str) -> Stored:
     sop_class = str(dataset.get("SOPClassUID") or skeleton.media_class)
     modality = str(dataset.get("Modality") or "")
     rows, columns = dataset.get("Rows"), dataset.get("Columns")
@@ -223,22 +152,31 @@ def _stored(dataset: Any, skeleton: Skeleton) -> Stored:
     n_frames = int(dataset.get("NumberOfFrames") or 1)
     if not 1 <= n_frames <= MAX_FRAMES:
         raise DamagedDicomError(f"declares {n_frames} frames")
-    _check_pixel_bytes(skeleton.pixel_bytes, int(rows) * int(columns) * n_frames * bits // 8)
+    _check_pixel_bytes(skeleton.pixel_bytes, int(rows), int(columns), n_frames, bits)
     bits_stored = int(dataset.get("BitsStored") or bits)
     if not 1 <= bits_stored <= bits:
         raise DamagedDicomError(f"declares {bits_stored} bits stored in {bits}")
-    is_signed = bool(dataset.get("PixelRepresentation", 0))
-    tag = skeleton.pixel_tag or PIXEL_DATA
     return Stored(
-        int(rows), int(columns), n_frames, bits, bits_stored, is_signed, photometric, tag, skeleton.transfer_syntax
+        rows=int(rows),
+        columns=int(columns),
+        n_frames=n_frames,
+        bits_allocated=bits,
+        bits_stored=bits_stored,
+        is_signed=bool(dataset.get("PixelRepresentation", 0)),
+        photometric=photometric,
+        pixel_tag=skeleton.pixel_tag or PIXEL_DATA,
+        transfer_syntax=skeleton.transfer_syntax,
+        is_deflated=skeleton.is_deflated,
+        pixels_at=skeleton.pixels_at,
+        header_mark=mark,
     )
 
 
-def _check_pixel_bytes(found: int | None, declared: int) -> None:
-    if found is not None and found < declared:
+def _check_pixel_bytes(found: int | None, rows: int, columns: int, n_frames: int, bits: int) -> None:
+    declared = rows * columns * n_frames * bits // 8
+    # A spare line or more means that the number of rows or columns may be wrong, and the image sheared.
+    if found is not None and not declared <= found < declared + max(min(rows, columns) * bits // 8, 2):
         raise DamagedDicomError(f"declares an image of {declared} bytes and holds {found}")
-    if found is not None and found >= 2 * declared and found > declared + _SPARE_BYTES:
-        raise DamagedDicomError(f"declares an image of {declared} bytes and holds {found}, much more")
 
 
 def _check_is_scan(dataset: Any, skeleton: Skeleton, sop_class: str, modality: str) -> None:

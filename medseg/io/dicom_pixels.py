@@ -12,8 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.io.dicom_headers import PARSE_FAULTS, SliceHeader, parsed, quiet, slices_of
-from medseg.io.dicom_structure import FLOAT_PIXELS, HEADER_CAP, PIXEL_DATA, DamagedDicomError, NotDicomError, opened
+from medseg.io.dicom_headers import PARSE_FAULTS, header_mark, parsed, quiet
+from medseg.io.dicom_slice import SliceHeader, Stored
+from medseg.io.dicom_structure import (
+    BIG_ENDIAN,
+    FLOAT_PIXELS,
+    HEADER_CAP,
+    PIXEL_DATA,
+    DamagedDicomError,
+    NotDicomError,
+    opened,
+)
 
 AnyArray = npt.NDArray[Any]
 
@@ -128,49 +137,71 @@ def read_pixels(slices: Sequence[SliceHeader], valid_range: bool = True) -> Pixe
 
 
 def _decoded(data: bytes, members: list[SliceHeader]) -> Iterator[AnyArray]:
-    from pydicom.pixels import iter_pixels
-
     path, stored = members[0].path, members[0].stored
     try:
-        dataset = _parsed_again(data, members)
-        _check_codestreams(dataset, stored.rows, stored.columns, stored.n_frames)
-        frames = iter_pixels(dataset, indices=[m.frame for m in members], allow_excess_frames=False)
-        for _ in members:
+        plain = _checked(data, path, stored)
+        if stored.needs_decoder:
+            yield from _decompressed(plain, stored, [m.frame for m in members])
+        else:
+            for member in members:
+                yield _native(plain, stored, member.frame)
+    except DamagedDicomError as error:
+        raise DamagedMemberError(path, str(error)) from None
+
+
+def _checked(data: bytes, path: Path, stored: Stored) -> bytes:
+    """Return the bytes, inflated if need be, after checking that the header is still the one that was read."""
+    if stored.is_deflated:
+        pixel_bytes = stored.rows * stored.columns * stored.n_frames * stored.bits_allocated // 8
+        try:
+            data = opened(io.BytesIO(data), max_inflated=pixel_bytes + HEADER_CAP)[0].read()
+        except NotDicomError:
+            raise ChangedFileError(str(path)) from None
+    if header_mark(data[: stored.pixels_at]) != stored.header_mark:
+        raise ChangedFileError(str(path))
+    return data
+
+
+def _native(data: bytes, stored: Stored, frame: int) -> AnyArray:
+    """Return one uncompressed frame, (rows, columns), with only the bits that are declared as stored."""
+    bits = stored.bits_allocated
+    sign = "f" if stored.pixel_tag != PIXEL_DATA else "i" if stored.is_signed else "u"
+    order = ">" if stored.transfer_syntax == BIG_ENDIAN else "<"
+    n_values = stored.rows * stored.columns
+    start = stored.pixels_at + frame * n_values * bits // 8
+    if len(data) < start + n_values * bits // 8:
+        raise DamagedDicomError("ends before the end of its pixels")
+    values = np.frombuffer(data, f"{order}{sign}{bits // 8}", n_values, start).reshape(stored.rows, stored.columns)
+    spare = bits - stored.bits_stored
+    if spare and sign != "f":  # other data may lie in the spare bits; the shift back restores the sign
+        values = values << spare >> spare
+    return values
+
+
+def _decompressed(data: bytes, stored: Stored, frames: list[int]) -> Iterator[AnyArray]:
+    from pydicom.pixels import iter_pixels
+
+    try:
+        dataset = parsed(io.BytesIO(data), pixels=True)
+        if stored.is_compressed:
+            _check_codestreams(dataset, stored.rows, stored.columns, stored.n_frames)
+        decoded = iter_pixels(dataset, indices=frames, allow_excess_frames=False)
+        for _ in frames:
             with quiet():
-                frame = next(frames)
+                frame = next(decoded)
             if frame.shape != (stored.rows, stored.columns):
                 raise DamagedDicomError(f"holds pixels of {frame.shape}")
             yield frame
-    except ChangedFileError:
-        raise
-    except DamagedDicomError as error:
-        raise DamagedMemberError(path, str(error)) from None
-    except PARSE_FAULTS:
-        raise DamagedMemberError(path, "has pixels that cannot be decoded") from None
-
-
-def _parsed_again(data: bytes, members: list[SliceHeader]) -> Any:
-    stored, path = members[0].stored, members[0].path
-    pixel_bytes = stored.rows * stored.columns * stored.n_frames * stored.bits_allocated // 8
-    try:
-        stream, skeleton = opened(io.BytesIO(data), max_inflated=pixel_bytes + HEADER_CAP)
-        dataset = parsed(stream, pixels=True)
-        now = slices_of(dataset, skeleton, path, len(data))
-    except NotDicomError:
-        raise ChangedFileError(str(path)) from None
-    if any(m.frame >= len(now) or now[m.frame] != m for m in members):
-        raise ChangedFileError(str(path))
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = skeleton.transfer_syntax
-    return dataset
+    except PARSE_FAULTS as error:
+        if isinstance(error, DamagedDicomError):
+            raise
+        raise DamagedDicomError("has pixels that cannot be decoded") from None
 
 
 def _check_codestreams(dataset: Any, rows: int, columns: int, n_frames: int) -> None:
     """Refuse compressed frames that unpack to another size than declared, before a decoder allocates it."""
     from pydicom.encaps import generate_frames
 
-    if not dataset.file_meta.TransferSyntaxUID.is_compressed or "PixelData" not in dataset:
-        return
     for frame in generate_frames(dataset.PixelData, number_of_frames=n_frames):
         size = _codestream_size(frame)
         if size is not None and size != (rows, columns):

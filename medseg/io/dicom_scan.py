@@ -7,8 +7,9 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medseg.io.dicom_headers import SliceHeader, slices_of_file
+from medseg.io.dicom_headers import slices_of_file
 from medseg.io.dicom_objects import NotScanError
+from medseg.io.dicom_slice import SliceHeader
 from medseg.io.dicom_structure import DamagedDicomError, NotDicomError
 
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -54,8 +55,8 @@ def scanned(path: Path) -> Scan:
 
     Raises
     ------
-    PermissionError
-        If a file or folder cannot be opened.
+    OSError
+        If a file or folder cannot be opened or read.
     """
     found = _Findings()
     for file in _files(path):
@@ -88,7 +89,9 @@ def _look(file: Path, found: _Findings) -> None:
     is_hidden = file.name.startswith(".") or file.name.lower() in _LITTER[:2]
     try:
         is_plain = stat.S_ISREG(file.stat().st_mode)  # a pipe would hang, a dangling link has nothing
-    except FileNotFoundError:
+    except PermissionError:
+        raise
+    except OSError:  # a dangling or looping link
         is_plain = False
     if is_hidden or not is_plain:
         found.foreign.append(file)

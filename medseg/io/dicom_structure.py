@@ -56,6 +56,9 @@ class Skeleton:
         Tag of the element that holds the pixels.
     pixel_bytes : int or None
         Their declared length; None where they are compressed.
+    pixels_at : int
+        Where they begin in the (inflated) stream.
+    is_deflated : bool
     """
 
     transfer_syntax: str
@@ -63,6 +66,8 @@ class Skeleton:
     has_preamble: bool
     pixel_tag: int | None
     pixel_bytes: int | None
+    pixels_at: int
+    is_deflated: bool
 
 
 def opened(stream: BinaryIO, *, max_inflated: int | None = None) -> tuple[BinaryIO, Skeleton]:
@@ -88,8 +93,8 @@ def opened(stream: BinaryIO, *, max_inflated: int | None = None) -> tuple[Binary
     meta, start = _meta(stream, start, size)
     syntax = _text(meta.get(_META_SYNTAX, b""))
     media_class = _text(meta.get(_META_CLASS, b""))
-    is_complete = True
-    if syntax == DEFLATED:
+    is_deflated, is_complete = syntax == DEFLATED, True
+    if is_deflated:
         inflated, is_complete = _inflated(stream, start, max_inflated)
         head = bytes(128) + b"DICM" + _uid_element(_META_CLASS, media_class) + _uid_element(_META_SYNTAX, EXPLICIT)
         stream, start, syntax = io.BytesIO(head + inflated), len(head), EXPLICIT
@@ -104,7 +109,8 @@ def opened(stream: BinaryIO, *, max_inflated: int | None = None) -> tuple[Binary
         raise DamagedDicomError(f"ends {end - size} bytes before the end of {place}")
     stream.seek(0)
     guessed = {(False, "<"): IMPLICIT, (True, "<"): EXPLICIT, (True, ">"): BIG_ENDIAN}.get((is_explicit, endian), "")
-    return stream, Skeleton(syntax or guessed, media_class, has_preamble, pixel_tag, length)
+    syntax = syntax or guessed
+    return stream, Skeleton(syntax, media_class, has_preamble, pixel_tag, length, value, is_deflated)
 
 
 def _begin(stream: BinaryIO, size: int) -> tuple[int, bool]:

@@ -20,6 +20,7 @@ MAX_DEFLATE_RATIO = 1032
 """Deflate cannot make data smaller than this; a file that promises more is incomplete."""
 _DAMAGED = (EOFError, OSError, zlib.error, cast("type[Exception]", isal_zlib.error))
 _READ_AHEAD = 512 * 1024
+_SCRATCH = 64 * 1024
 
 
 class ByteStream:
@@ -88,7 +89,7 @@ class ByteStream:
 
     def skip(self, n_bytes: int) -> None:
         """Pass over the next `n_bytes`; refuse as `fill` does."""
-        scratch = memoryview(bytearray(min(n_bytes, PIECE)))
+        scratch = memoryview(bytearray(min(n_bytes, _SCRATCH)))
         while n_bytes > 0:
             self.fill(scratch[:n_bytes])
             n_bytes -= min(n_bytes, len(scratch))
@@ -96,10 +97,10 @@ class ByteStream:
     def finish(self) -> int:
         """Read to the end of the file, which verifies and hashes all of it; return the bytes of surplus content."""
         surplus = 0
-        scratch = memoryview(bytearray(1024**2))
+        scratch = memoryview(bytearray(_SCRATCH))
         while n := self._some(scratch):
             surplus += n
-        while self._hashing.read(_READ_AHEAD):
+        while self._hashing.read(_SCRATCH):
             pass
         return surplus
 

@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from medseg.errors import InputError, Notice, UsageError
 from medseg.grid import Grid, image_grid
+from medseg.io.memory import check_size
 from medseg.io.options import ReadOptions
+from medseg.io.refusals import COPY_AGAIN, foreign_errors
 
 RGB = ("red", "green", "blue")
 UM_PER_UNIT = {
@@ -34,8 +36,8 @@ PRINT_DPI = 1200.0
 AnyArray = npt.NDArray[Any]
 
 
-def unreadable(
-    path: Path, found: str, expected: str, *, code: str = "E_INPUT_UNREADABLE", remedy: str = ""
+def refusal(
+    path: Path, found: str, expected: str, *, code: str = "E_INPUT_UNREADABLE", remedy: str = COPY_AGAIN
 ) -> InputError:
     """Return the refusal of a file, to be raised."""
     return InputError(
@@ -44,13 +46,20 @@ def unreadable(
         found=found,
         expected=expected,
         not_done="the file was not read",
-        remedy=remedy or "Copy the file again from its source, or export it once more.",
+        remedy=remedy,
     )
 
 
-def unwritable(path: Path, found: str, expected: str, *, remedy: str, code: str = "E_USAGE") -> UsageError:
-    """Return the refusal to write a value into a format that cannot hold it, to be raised."""
-    return UsageError(code, path=path, found=found, expected=expected, not_done="nothing was written", remedy=remedy)
+def usage_refusal(path: Path, found: str, expected: str, *, remedy: str) -> UsageError:
+    """Return the refusal of a request that does not fit the file, to be raised."""
+    return UsageError(
+        "E_USAGE", path=path, found=found, expected=expected, not_done="the file was not read", remedy=remedy
+    )
+
+
+def not_writable(found: str, expected: str, *, remedy: str) -> UsageError:
+    """Return the refusal to write a value into a format that cannot hold it; the path is a temporary one, so unnamed."""
+    return UsageError("E_USAGE", found=found, expected=expected, not_done="nothing was written", remedy=remedy)
 
 
 def file_bytes(path: Path, options: ReadOptions) -> tuple[bytes, str]:
@@ -62,46 +71,21 @@ def file_bytes(path: Path, options: ReadOptions) -> tuple[bytes, str]:
     sha256 : str
         Hash of `data`, in hexadecimal.
     """
-    size = file_size(path)
-    check_size(path, size, options, what="the file itself")
-    try:
+    check_size(path, file_size(path), options.max_bytes)
+    with foreign_errors(path):
         data = path.read_bytes()
-    except OSError as error:
-        raise not_opened(path, error) from error
     return data, hashlib.sha256(data).hexdigest()
 
 
 def file_size(path: Path) -> int:
     """Return the size of a regular file in bytes; anything else that may stand at `path` is refused."""
-    try:
+    with foreign_errors(path):
         status = os.stat(path)
-    except OSError as error:
-        raise not_opened(path, error) from error
     if not stat.S_ISREG(status.st_mode):
-        raise unreadable(path, "no regular file", "a file", code="E_INPUT_FORMAT", remedy="Give the path of a file.")
+        raise refusal(path, "no regular file", "a file", code="E_INPUT_FORMAT", remedy="Give the path of a file.")
     if status.st_size == 0:
-        raise unreadable(path, "0 bytes", "an image", code="E_INPUT_EMPTY")
+        raise refusal(path, "0 bytes", "an image", code="E_INPUT_EMPTY")
     return status.st_size
-
-
-def not_opened(path: Path, error: OSError) -> InputError:
-    """Return the refusal that fits an `OSError`, to be raised."""
-    if isinstance(error, PermissionError):
-        remedy = "Ask for the right to read it."
-        return unreadable(path, "no permission to read", "a readable file", code="E_PERMISSION", remedy=remedy)
-    return unreadable(path, f"a file that cannot be opened ({error.strerror})", "a readable file")
-
-
-def check_size(path: Path, n_bytes: int, options: ReadOptions, *, what: str = "the image in memory") -> None:
-    """Raise E_TOO_LARGE where `n_bytes`, predicted from a header, exceed the limit of `options`."""
-    if n_bytes > options.max_bytes:
-        raise unreadable(
-            path,
-            f"{n_bytes:,} bytes for {what}",
-            f"at most {options.max_bytes:,} bytes",
-            code="E_TOO_LARGE",
-            remedy="If the size is right, crop the image or use a machine with more memory and raise the limit.",
-        )
 
 
 def inside_folder(path: Path, name: str) -> Path:
@@ -119,7 +103,7 @@ def inside_folder(path: Path, name: str) -> Path:
     except (OSError, RuntimeError, ValueError):  # a loop of links, or a name with a zero byte
         target = Path("/")
     if plain.startswith("/") or ":" in plain.split("/")[0] or not target.is_relative_to(folder):
-        raise unreadable(
+        raise refusal(
             path,
             f"a reference to {name!r}, outside the file's own folder",
             "companion files beside the file that names them",
@@ -172,7 +156,7 @@ def pick_channel(path: Path, names: tuple[str, ...], channel: str | int | None) 
     text = str(channel)
     if text.isdecimal() and int(text) < len(names):
         return (int(text),)
-    raise unwritable(
+    raise usage_refusal(
         path,
         f"the channels {', '.join(names)}",
         f"a channel {channel!r}",
@@ -193,7 +177,7 @@ def without_alpha(samples: AnyArray, n_colours: int) -> tuple[AnyArray, tuple[No
 def _stated(path: Path, pixel_size: tuple[float, ...], n: int) -> tuple[float, ...]:
     sizes = pixel_size * n if len(pixel_size) == 1 else pixel_size
     if len(sizes) != n or not all(math.isfinite(s) and s > 0 for s in sizes):
-        raise unwritable(
+        raise usage_refusal(
             path,
             f"a stated pixel size of {pixel_size} µm",
             f"one number or {n} numbers above zero",

@@ -6,7 +6,6 @@ are verified to the end of the stream, and hash and voxels come from the same by
 
 from __future__ import annotations
 
-import bz2
 import hashlib
 import math
 import re
@@ -14,23 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
-from medseg.errors import GeometryError, InputError, Notice
+from medseg.errors import GeometryError
 from medseg.grid import Floats, Grid
 from medseg.io.image_space import (
     UM_PER_UNIT,
     AnyArray,
-    check_size,
     file_bytes,
     file_size,
     inside_folder,
-    not_opened,
-    unreadable,
-    unwritable,
+    not_writable,
+    refusal,
+    usage_refusal,
 )
+from medseg.io.itk_data import decoded, packed, too_short
 from medseg.io.itk_header import HEADER_LIMIT, TextHeader, read_header
+from medseg.io.memory import check_size
 from medseg.io.options import Probe, ReadOptions
+from medseg.io.refusals import foreign_errors
 from medseg.labels import Instances, LabelMap, smallest_integer_type
 from medseg.volume import Source, Volume
 
@@ -87,7 +87,7 @@ def read_itk(path: Path, options: ReadOptions) -> Volume:
         payload = memoryview(companion)
         n_read += len(companion)
         sha256 = hashlib.sha256("".join(sorted((sha256, companion_sha))).encode()).hexdigest()
-    voxels, warnings = _voxels(path, header, payload)
+    voxels, warnings = decoded(path, header, payload)
     array = voxels.reshape(header.shape, order="F").reshape((1, *grid.shape), order="F")
     return Volume(array, grid, source=Source(str(path), header.format, sha256, n_read), warnings=warnings)
 
@@ -102,7 +102,7 @@ def write_itk(value: Volume | LabelMap | Instances, path: Path) -> None:
     UsageError
         If the value lies in image space or has several channels.
     """
-    array = _writable(value, path)
+    array = _writable(value)
     lps_from_index = np.diag([-1.0, -1.0, 1.0, 1.0]) @ value.grid.world_from_index
     body = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes(order="F")
     make = _meta_bytes if path.suffix.lower() == ".mha" else _nrrd_bytes
@@ -111,11 +111,8 @@ def write_itk(value: Volume | LabelMap | Instances, path: Path) -> None:
 
 def _head(path: Path) -> bytes:
     file_size(path)
-    try:
-        with path.open("rb") as file:
-            return file.read(HEADER_LIMIT)
-    except OSError as error:
-        raise not_opened(path, error) from error
+    with foreign_errors(path), path.open("rb") as file:
+        return file.read(HEADER_LIMIT)
 
 
 def _checked(path: Path, head: bytes, options: ReadOptions) -> tuple[TextHeader, Grid]:
@@ -124,14 +121,14 @@ def _checked(path: Path, head: bytes, options: ReadOptions) -> tuple[TextHeader,
     if header.data_name is not None:
         _refuse_lists(path, header)
         companion = inside_folder(path, header.data_name)
-    check_size(path, header.n_bytes, options)
+    check_size(path, header.n_bytes, options.max_bytes)
     grid = _grid(path, header, options)
     if header.data_name is not None:
         available = file_size(companion)
     if header.codec == "raw" and available < header.n_bytes + max(header.skip, 0):
-        raise _short(path, available, header.n_bytes)
+        raise too_short(path, available, header.n_bytes)
     if options.channel not in (None, 0, "0"):
-        raise unwritable(path, "one channel", f"a channel {options.channel!r}", remedy="Leave the channel out.")
+        raise usage_refusal(path, "one channel", f"a channel {options.channel!r}", remedy="Leave the channel out.")
     return header, grid
 
 
@@ -141,72 +138,7 @@ def _refuse_lists(path: Path, header: TextHeader) -> None:
         inside_folder(path, name)
         remedy = "Save the image again as one file."
         found = "voxels spread over several files"
-        raise unreadable(path, found, "one data file", code="E_INPUT_FORMAT", remedy=remedy)
-
-
-# --- voxels -----------------------------------------------------------------------------------------------------
-
-
-def _voxels(path: Path, header: TextHeader, payload: memoryview) -> tuple[AnyArray, tuple[Notice, ...]]:
-    payload = _skipped(path, header, payload)
-    if header.codec == "raw":
-        if header.skip == -1:
-            payload = payload[max(len(payload) - header.n_bytes, 0) :]
-        body, n_after = payload[: header.n_bytes], max(len(payload) - header.n_bytes, 0)
-        decoded: bytes | memoryview = body
-    else:
-        decoded, n_after = _inflated(path, header, payload)
-    if len(decoded) != header.n_bytes:
-        raise _short(path, len(decoded), header.n_bytes)
-    voxels = np.frombuffer(decoded, header.dtype).astype(header.dtype.newbyteorder("="))
-    text = f"{n_after} bytes follow the end of the image and were ignored."
-    return voxels, (Notice("W_TRAILING_DATA", text),) if n_after else ()
-
-
-def _skipped(path: Path, header: TextHeader, payload: memoryview) -> memoryview:
-    start = 0
-    raw = payload.obj if isinstance(payload.obj, bytes) else bytes(payload)
-    offset = len(raw) - len(payload)
-    for _ in range(header.line_skip):
-        found = raw.find(b"\n", offset + start)
-        if found < 0:
-            raise unreadable(path, f"fewer than {header.line_skip} lines before the data", "the lines that are named")
-        start = found + 1 - offset
-    return payload[start + max(header.skip, 0) :]
-
-
-def _inflated(path: Path, header: TextHeader, payload: memoryview) -> tuple[bytes, int]:
-    """Decode a whole stream, its checksum included; never more than one byte over what the header promises."""
-    parts: list[bytes] = []
-    left = header.n_bytes + 1
-    rest = bytes(payload)
-    try:
-        while True:
-            decoder = _decoder(header.codec)
-            part = decoder.decompress(rest, left)
-            while part and not decoder.eof and left > len(part):
-                parts.append(part)
-                left -= len(part)
-                part = decoder.decompress(getattr(decoder, "unconsumed_tail", b""), left)
-            parts.append(part)
-            left -= len(part)
-            if not decoder.eof:
-                raise _short(path, header.n_bytes + 1 - left, header.n_bytes)
-            rest = decoder.unused_data
-            if header.codec != "gzip" or not rest.startswith(b"\x1f\x8b"):
-                return b"".join(parts), len(rest)
-    except (isal_zlib.error, OSError, EOFError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise unreadable(path, f"damaged compressed data ({error})", "an intact stream") from error
-
-
-def _decoder(codec: str):  # type: ignore[no-untyped-def]  # three libraries, one protocol
-    return bz2.BZ2Decompressor() if codec == "bzip2" else isal_zlib.decompressobj(31 if codec == "gzip" else 15)
-
-
-def _short(path: Path, found: int, expected: int) -> InputError:
-    return unreadable(path, f"{found:,} bytes of voxels", f"{expected:,} bytes as the header says")
+        raise refusal(path, found, "one data file", code="E_INPUT_FORMAT", remedy=remedy)
 
 
 # --- geometry ---------------------------------------------------------------------------------------------------
@@ -237,12 +169,12 @@ def _spatial_axes(path: Path, header: TextHeader) -> tuple[int, ...]:
     kinds = header.fields.get("kinds", "").lower().split()
     marked = [a for a, k in enumerate(kinds[:n]) if k not in ("domain", "space", "???", "none", "time")]
     listed = [a for a, d in enumerate(_directions(header.fields)[:n]) if d is None]
-    channels = int(header.fields.get("elementnumberofchannels", "1") or 1)
+    channels = header.n_channels
     droppable = set(marked) | set(listed) | ({3} if n == 4 else set())
     keep = tuple(a for a in range(n) if not (a in droppable and header.shape[a] == 1))
     if len(keep) != 3 or channels != 1 or (set(marked) | set(listed)) & set(keep):
         sizes = " x ".join(str(s) for s in header.shape) + (f" with {channels} channels" if channels != 1 else "")
-        raise unreadable(
+        raise refusal(
             path,
             f"{len(keep)} axes ({sizes})",
             "a scan of 3 axes with one value per voxel",
@@ -263,7 +195,7 @@ def _nrrd_place(
         columns = np.array([_numbers(path, directions[a] or "", 3) for a in keep]).T * scale[:, None]
         origin = np.array(_numbers(path, fields["space origin"], 3)) * scale
         return np.array(signs)[:, None] * columns, np.array(signs) * origin
-    if directions and all(directions[a] for a in keep):
+    if len(directions) == len(header.shape) and all(directions[a] for a in keep):
         rows = np.array([_numbers(path, directions[a] or "", None) for a in keep])
         lengths = np.sqrt((rows**2).sum(axis=1)).tolist()
     else:
@@ -300,7 +232,7 @@ def _assumed(path: Path, missing: str, lengths: list[float], options: ReadOption
         raise _place(path, missing, expected, code="E_GEOMETRY_AMBIGUOUS", remedy=remedy)
     if len(codes) != 3 or {_LETTERS.get(c, (-1, 0.0))[0] for c in codes} != {0, 1, 2}:
         remedy = "Give three letters, one each of R/L, A/P and S/I."
-        raise unwritable(path, f"an assumed orientation {codes!r}", "three letters such as RAS", remedy=remedy)
+        raise usage_refusal(path, f"an assumed orientation {codes!r}", "three letters such as RAS", remedy=remedy)
     columns = np.zeros((3, 3))
     for axis, (code, length) in enumerate(zip(codes, lengths, strict=True)):
         world, sign = _LETTERS[code]
@@ -324,7 +256,7 @@ def _mm_per_unit(path: Path, fields: dict[str, str]) -> Floats:
 def _numbers(path: Path, text: str, n: int | None) -> tuple[float, ...]:
     words = text.strip().strip("()").replace(",", " ").split()
     if n is not None and len(words) != n:
-        raise unreadable(path, f"{len(words)} numbers in {text[:60]!r}", f"{n} numbers")
+        raise refusal(path, f"{len(words)} numbers in {text[:60]!r}", f"{n} numbers")
     return tuple(_number(path, w) for w in words)
 
 
@@ -332,7 +264,7 @@ def _number(path: Path, word: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise unreadable(path, f"{word[:40]!r} in the header", "a number") from None
+        raise refusal(path, f"{word[:40]!r} in the header", "a number") from None
 
 
 def _first(fields: dict[str, str], *keys: str) -> str | None:
@@ -349,14 +281,14 @@ def _place(path: Path, found: str, expected: str, *, code: str, remedy: str = ""
 # --- writing ----------------------------------------------------------------------------------------------------
 
 
-def _writable(value: Volume | LabelMap | Instances, path: Path) -> AnyArray:
+def _writable(value: Volume | LabelMap | Instances) -> AnyArray:
     if value.grid.space != "patient":
         remedy = "Write it as .tif, which keeps the pixel size."
-        raise unwritable(path, "an image without a place in a patient", "a scan in patient space", remedy=remedy)
+        raise not_writable("an image without a place in a patient", "a scan in patient space", remedy=remedy)
     if isinstance(value, Volume):
         if len(value.channels) != 1:
             remedy = "Write one file per channel."
-            raise unwritable(path, f"{len(value.channels)} channels", "one channel", remedy=remedy)
+            raise not_writable(f"{len(value.channels)} channels", "one channel", remedy=remedy)
         array = value.numpy()[0]
         return array.astype(np.float32) if array.dtype == np.float16 else array
     highest = int(value.array.max(initial=0))
@@ -378,19 +310,19 @@ def _nrrd_bytes(array: AnyArray, body: bytes, lps_from_index: Floats) -> bytes:
         'space units: "mm" "mm" "mm"',
         f"space origin: {_vector(lps_from_index[:3, 3])}",
     )
-    return ("\n".join(lines) + "\n\n").encode() + _deflated(body, 31)
+    return ("\n".join(lines) + "\n\n").encode() + packed(body, "gzip")
 
 
 def _meta_bytes(array: AnyArray, body: bytes, lps_from_index: Floats) -> bytes:
     spacing = np.sqrt((lps_from_index[:3, :3] ** 2).sum(axis=0))
-    packed = _deflated(body, 15)
+    stream = packed(body, "zlib")
     lines = (
         "ObjectType = Image",
         "NDims = 3",
         "BinaryData = True",
         "BinaryDataByteOrderMSB = False",
         "CompressedData = True",
-        f"CompressedDataSize = {len(packed)}",
+        f"CompressedDataSize = {len(stream)}",
         "TransformMatrix = " + _plain((lps_from_index[:3, :3] / spacing).T.ravel()),
         "Offset = " + _plain(lps_from_index[:3, 3]),
         "CenterOfRotation = 0 0 0",
@@ -400,12 +332,7 @@ def _meta_bytes(array: AnyArray, body: bytes, lps_from_index: Floats) -> bytes:
         f"ElementType = {_META_NAMES[array.dtype.str[1:]]}",
         "ElementDataFile = LOCAL",
     )
-    return ("\n".join(lines) + "\n").encode() + packed
-
-
-def _deflated(body: bytes, wbits: int) -> bytes:
-    packer = isal_zlib.compressobj(2, wbits=wbits)
-    return packer.compress(body) + packer.flush()
+    return ("\n".join(lines) + "\n").encode() + stream
 
 
 def _vector(numbers: Floats) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from medseg.errors import InputError
-from medseg.io.image_space import unreadable
+from medseg.io.image_space import refusal
 
 HEADER_LIMIT = 1 << 20
 """A header of more bytes than this is no header."""
@@ -66,12 +66,12 @@ class TextHeader:
     data_start: int
     skip: int = 0
     line_skip: int = 0
-    pairs: dict[str, str] = field(default_factory=dict)
+    n_channels: int = 1
 
     @property
     def n_bytes(self) -> int:
         """Bytes of the voxels in memory."""
-        n = self.dtype.itemsize
+        n = self.dtype.itemsize * self.n_channels
         for length in self.shape:
             n *= length
         return n
@@ -98,31 +98,27 @@ def read_header(path: Path, head: bytes) -> TextHeader:
 def _nrrd(path: Path, head: bytes) -> TextHeader:
     lines, end = _nrrd_lines(path, head)
     if not re.fullmatch(r"NRRD000[1-5]", lines[0]):
-        raise unreadable(path, f"the first line {lines[0][:20]!r}", "NRRD0001 to NRRD0005", code="E_INPUT_FORMAT")
+        raise refusal(path, f"the first line {lines[0][:20]!r}", "NRRD0001 to NRRD0005", code="E_INPUT_FORMAT")
     fields: dict[str, str] = {}
-    pairs: dict[str, str] = {}
     for line in lines[1:]:
         if line.startswith("#"):
             continue
         if ":=" in line and ": " not in line.split(":=")[0]:
-            key, value = line.split(":=", 1)
-            pairs[key] = value
-            continue
+            continue  # a key with a value of somebody's own
         _add(path, fields, *_split(path, line, ":"))
     kind = _needed(path, fields, "type").lower()
     if kind not in _NRRD_TYPES:
-        raise unreadable(path, f"voxels of type {kind!r}", "whole or floating-point numbers", code="E_INPUT_FORMAT")
+        raise refusal(path, f"voxels of type {kind!r}", "whole or floating-point numbers", code="E_INPUT_FORMAT")
     shape = _sizes(path, _needed(path, fields, "sizes"), _needed(path, fields, "dimension"))
     encoding = _needed(path, fields, "encoding").lower()
     if encoding not in _CODECS:
         remedy = "Save the image again with raw or gzip encoding."
-        raise unreadable(path, f"encoding {encoding!r}", "raw, gzip or bzip2", code="E_INPUT_FORMAT", remedy=remedy)
+        raise refusal(path, f"encoding {encoding!r}", "raw, gzip or bzip2", code="E_INPUT_FORMAT", remedy=remedy)
     dtype = _ordered(path, _NRRD_TYPES[kind], fields.get("endian", ""))
     name = fields.get("data file", fields.get("datafile"))
     return TextHeader(
         "nrrd", fields, shape, dtype, _CODECS[encoding], name, end,
         skip=_whole(path, fields, "byte skip", "byteskip"), line_skip=_whole(path, fields, "line skip", "lineskip"),
-        pairs=pairs,
     )  # fmt: skip
 
 
@@ -130,7 +126,7 @@ def _nrrd_lines(path: Path, head: bytes) -> tuple[list[str], int]:
     match = re.search(rb"\r?\n\r?\n", head[:HEADER_LIMIT])
     detached = match is None and len(head) < HEADER_LIMIT and re.search(rb"(?m)^data ?file:", head) is not None
     if match is None and not detached:
-        raise unreadable(path, "a header without its end", "an empty line after the header")
+        raise refusal(path, "a header without its end", "an empty line after the header")
     end = len(head) if match is None else match.end()
     text = head[: end if match is None else match.start()].decode("utf-8", "replace")
     return [line.rstrip("\r") for line in text.split("\n") if line.strip()], end
@@ -139,17 +135,17 @@ def _nrrd_lines(path: Path, head: bytes) -> tuple[list[str], int]:
 def _meta(path: Path, head: bytes) -> TextHeader:
     match = re.search(rb"(?m)^ElementDataFile[ \t]*=[ \t]*([^\r\n]*)\r?(\n|\Z)", head[:HEADER_LIMIT])
     if match is None:
-        raise unreadable(path, "no line ElementDataFile", "a complete MetaImage header")
+        raise refusal(path, "no line ElementDataFile", "a complete MetaImage header")
     fields: dict[str, str] = {}
     for line in head[: match.start()].decode("utf-8", "replace").splitlines():
         if line.strip():
             _add(path, fields, *_split(path, line, "="))
     if _flag(path, fields, "binarydata", default=True) is False:
         remedy = "Save the image again in binary form."
-        raise unreadable(path, "voxels written as text", "binary voxels", code="E_INPUT_FORMAT", remedy=remedy)
+        raise refusal(path, "voxels written as text", "binary voxels", code="E_INPUT_FORMAT", remedy=remedy)
     kind = _needed(path, fields, "elementtype")
     if kind not in _META_TYPES:
-        raise unreadable(path, f"voxels of type {kind!r}", "whole or floating-point numbers", code="E_INPUT_FORMAT")
+        raise refusal(path, f"voxels of type {kind!r}", "whole or floating-point numbers", code="E_INPUT_FORMAT")
     shape = _sizes(path, _needed(path, fields, "dimsize"), _needed(path, fields, "ndims"))
     big = _flag(path, fields, "binarydatabyteordermsb", "elementbyteordermsb", default=False)
     name = match.group(1).decode("utf-8", "replace").strip()
@@ -157,37 +153,38 @@ def _meta(path: Path, head: bytes) -> TextHeader:
         "mha", fields, shape, _ordered(path, _META_TYPES[kind], "big" if big else "little"),
         "zlib" if _flag(path, fields, "compresseddata", default=False) else "raw",
         None if name.upper() == "LOCAL" else name, match.end(), skip=_whole(path, fields, "headersize"),
+        n_channels=_whole(path, fields, "elementnumberofchannels", default=1),
     )  # fmt: skip
 
 
 def _split(path: Path, line: str, mark: str) -> tuple[str, str]:
     key, found, value = line.partition(mark)
     if not found:
-        raise unreadable(path, f"the header line {line[:60]!r}", f"a name, {mark!r} and a value")
+        raise refusal(path, f"the header line {line[:60]!r}", f"a name, {mark!r} and a value")
     return key.strip().lower(), value.strip()
 
 
 def _add(path: Path, fields: dict[str, str], key: str, value: str) -> None:
     if fields.get(key, value) != value:
-        raise unreadable(path, f"the field {key!r} twice with different values", "each field once")
+        raise refusal(path, f"the field {key!r} twice with different values", "each field once")
     fields[key] = value
 
 
 def _needed(path: Path, fields: dict[str, str], key: str) -> str:
     if not fields.get(key):
-        raise unreadable(path, f"no field {key!r} in the header", "a complete header")
+        raise refusal(path, f"no field {key!r} in the header", "a complete header")
     return fields[key]
 
 
 def _sizes(path: Path, sizes: str, dimension: str) -> tuple[int, ...]:
     words = sizes.split()
     if not all(re.fullmatch(r"\d{1,18}", w) and int(w) > 0 for w in words) or str(len(words)) != dimension.strip():
-        raise unreadable(path, f"dimension {dimension[:20]} with sizes {sizes[:60]}", "one size above zero per axis")
+        raise refusal(path, f"dimension {dimension[:20]} with sizes {sizes[:60]}", "one size above zero per axis")
     return tuple(int(w) for w in words)
 
 
-def _whole(path: Path, fields: dict[str, str], *keys: str) -> int:
-    text = next((fields[k] for k in keys if k in fields), "0")
+def _whole(path: Path, fields: dict[str, str], *keys: str, default: int = 0) -> int:
+    text = next((fields[k] for k in keys if k in fields), str(default))
     if not re.fullmatch(r"-1|\d{1,12}", text):
         raise _odd(path, keys[0], text)
     return int(text)
@@ -207,4 +204,4 @@ def _ordered(path: Path, kind: str, order: str) -> np.dtype[np.generic]:
 
 
 def _odd(path: Path, key: str, text: str) -> InputError:
-    return unreadable(path, f"{key!r} = {text[:40]!r} in the header", "a value that the format allows")
+    return refusal(path, f"{key!r} = {text[:40]!r} in the header", "a value that the format allows")

@@ -46,7 +46,7 @@ def check_size(path: Path, n_bytes: int, max_bytes: int) -> None:
 
 def available_bytes() -> int | None:
     """Return the bytes that this process can still allocate, or None where the system does not say."""
-    known = [value for value in (_free_in_machine(), _free_in_limit()) if value is not None]
+    known = [value for value in (_free_in_machine(), _free_in_container(), _free_in_limit()) if value is not None]
     return min(known) if known else None
 
 
@@ -58,6 +58,16 @@ def _free_in_machine() -> int | None:
                     return int(line.split()[1]) * 1024
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, AttributeError, IndexError):
+        return None
+
+
+def _free_in_container() -> int | None:
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        return None if limit == "max" else max(0, int(limit) - used)
+    except (OSError, ValueError):
         return None
 
 

@@ -47,12 +47,7 @@ class OpenNifti:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the values in memory."""
-        return np.dtype(np.float32) if self.header.is_scaled else self.header.dtype.newbyteorder("=")
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of the array in memory."""
-        return self.placed.grid.n_voxels * self.dtype.itemsize
+        return _type_in_memory(self.header)
 
 
 def probe_nifti(path: Path, options: ReadOptions) -> Probe:
@@ -76,7 +71,7 @@ def probe_nifti(path: Path, options: ReadOptions) -> Probe:
             grid=opened.placed.grid,
             dtype=opened.dtype.name,
             channels=("0",),
-            n_bytes=opened.n_bytes,
+            n_bytes=opened.placed.grid.n_voxels * opened.dtype.itemsize,
             warnings=opened.placed.notices,
         )
 
@@ -160,14 +155,18 @@ def _pass_extensions(stream: ByteStream, header: NiftiHeader, path: Path) -> Non
 def _checked(path: Path, header: NiftiHeader, stream: ByteStream, options: ReadOptions) -> OpenNifti:
     placed, first = _place(header, path, options)
     opened = OpenNifti(header, placed, stream, first)
-    check_size(path, opened.n_bytes, options.max_bytes)
     _check_promise(stream, header.offset + prod(header.shape) * header.dtype.itemsize)
     return opened
 
 
 def _place(header: NiftiHeader, path: Path, options: ReadOptions) -> tuple[Placed, int]:
     shape, first = _chosen_axes(header.shape, path, options)
+    check_size(path, prod(shape) * _type_in_memory(header).itemsize, options.max_bytes)
     return place(header, shape, path, options), first
+
+
+def _type_in_memory(header: NiftiHeader) -> np.dtype[Any]:
+    return np.dtype(np.float32) if header.is_scaled else header.dtype.newbyteorder("=")
 
 
 def _check_promise(stream: ByteStream, content_bytes: int) -> None:
@@ -194,12 +193,13 @@ def _chosen_axes(shape: tuple[int, ...], path: Path, options: ReadOptions) -> tu
     choice = options.frame
     if choice is None and options.channel is not None and str(options.channel).isdecimal():
         choice = int(options.channel)
-    if n_more > 1 and choice is None:
+    is_series = sum(n > 1 for n in shape[3:]) == 1
+    if n_more > 1 and (choice is None or not is_series):
         raise unsupported_axes(
             path,
             f"{len(shape)} axes ({'x'.join(str(n) for n in shape)}): {n_more} volumes in one file",
             "one volume",
-            f"Choose one of them: --frame 0 to --frame {n_more - 1}.",
+            f"Choose one of them: --frame 0 to --frame {n_more - 1}." if is_series else "Export one volume per file.",
         )
     if choice is not None and not 0 <= choice < n_more:
         raise UsageError(

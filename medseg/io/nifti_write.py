@@ -49,7 +49,7 @@ def write_nifti(value: Writable, path: Path) -> None:
     with ExitStack() as stack:
         raw = stack.enter_context(path.open("wb"))
         target = cast("BinaryIO", raw)
-        if path.name.endswith(".gz"):
+        if path.name.lower().endswith(".gz"):
             from isal import igzip
 
             # no name and no time in the gzip header: the same value gives the same bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from medseg.errors import InputError
 from medseg.io.nifti_header import looks_like_nifti
 from medseg.io.refusals import foreign_errors, unreadable, wrong_format
 
-HEAD_BYTES = 1024
+HEAD_BYTES = 4096
 _READS = "NIfTI, DICOM, NRRD, MHA, TIFF, PNG, JPEG or OME-Zarr"
 _EXPORT = "Export the image in one of these formats."
 _DOWNLOAD = "Download the file again; open it in a text editor to see what it says."
@@ -203,7 +204,11 @@ def _unknown(path: Path, head: bytes) -> InputError:
 
 
 def _is_text(head: bytes) -> bool:
-    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
+    try:
+        text = getincrementaldecoder("utf-8")().decode(head)  # the last letter may be cut
+    except UnicodeDecodeError:
+        return False
+    return all(c.isprintable() or c.isspace() for c in text)
 
 
 def _folder_format(path: Path) -> str:

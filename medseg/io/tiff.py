@@ -20,16 +20,16 @@ from medseg.grid import Grid
 from medseg.io.image_space import (
     RGB,
     AnyArray,
-    check_size,
     file_bytes,
     file_size,
-    not_opened,
     pick_channel,
     pixel_grid,
-    unreadable,
+    refusal,
     without_alpha,
 )
+from medseg.io.memory import check_size
 from medseg.io.options import Probe, ReadOptions
+from medseg.io.refusals import foreign_errors
 from medseg.io.tiff_layout import Layout, imagej_layout, plain_layout
 from medseg.io.tiff_ome import is_ome, ome_layout
 from medseg.io.tiff_pages import Page, check_pixels, walk
@@ -73,11 +73,8 @@ def probe_tiff(path: Path, options: ReadOptions) -> Probe:
         meaning.
     """
     size = file_size(path)
-    try:
-        with path.open("rb") as file:
-            plan = _plan(path, file, size, options)
-    except OSError as error:
-        raise not_opened(path, error) from error
+    with foreign_errors(path), path.open("rb") as file:
+        plan = _plan(path, file, size, options)
     n_bytes = plan.grid.n_voxels * len(plan.kept) * plan.dtype.itemsize
     names = tuple(plan.names[c] for c in plan.kept)
     return Probe(str(path), "tiff", plan.grid, plan.dtype.name, names, n_bytes, warnings=plan.warnings)
@@ -117,7 +114,7 @@ def _plan(path: Path, file: BinaryIO, size: int, options: ReadOptions) -> _Plan:
     if chain[0].vendor:
         remedy = "Save the image as OME-TIFF, for instance with Fiji (Bio-Formats)."
         found = f"the maker's format {chain[0].vendor}"
-        raise unreadable(path, found, "a plain, ImageJ or OME-TIFF", code="E_INPUT_FORMAT", remedy=remedy)
+        raise refusal(path, found, "a plain, ImageJ or OME-TIFF", code="E_INPUT_FORMAT", remedy=remedy)
     text = chain[0].text
     pages = chain if is_ome(text) else tuple(p for p in chain if not p.is_preview) or chain
     if is_ome(text):
@@ -130,7 +127,7 @@ def _plan(path: Path, file: BinaryIO, size: int, options: ReadOptions) -> _Plan:
     _check_alike(path, pages, layout, size)
     dtype = _dtype(path, page)
     n_planes = sum(len(row) for row in layout.pages)
-    check_size(path, max(n_planes * page.n_bytes, page.n_segment_bytes), options)
+    check_size(path, max(n_planes * page.n_bytes, page.n_segment_bytes), options.max_bytes)
     is_map = page.number_of(262, 1) == _PALETTE and layout.kind != "imagej" and options.channel != "index"
     if is_map:
         dtype = np.dtype(np.uint8)
@@ -140,6 +137,9 @@ def _plan(path: Path, file: BinaryIO, size: int, options: ReadOptions) -> _Plan:
     n_z = len(layout.pages[0])
     shape = (n_z, page.height, page.width) if layout.is_stack else (page.height, page.width)
     grid, notices = pixel_grid(path, shape, layout.spacing_um[-len(shape) :], layout.why, options)
+    if page.number_of(262, 1) == _MINISWHITE:
+        text = "white is stored as zero; the values were turned round, so that bright is high."
+        notices += (Notice("W_INVERTED_PHOTOMETRIC", text),)
     return _Plan(pages, layout, dtype, is_map, names, kept, grid, notices, len(chain) - len(pages))
 
 
@@ -165,7 +165,7 @@ def _check_alike(path: Path, pages: tuple[Page, ...], layout: Layout, size: int)
     if len(kinds) > 1:
         found, remedy = f"pages of {len(kinds)} kinds", "Choose one page with --frame, or save the images apart."
         expected = "pages of one size and type"
-        raise unreadable(path, found, expected, code="E_DIMENSIONS_UNSUPPORTED", remedy=remedy)
+        raise refusal(path, found, expected, code="E_DIMENSIONS_UNSUPPORTED", remedy=remedy)
     for number in used:
         check_pixels(path, pages[number], size)
         _check_coding(path, pages[number])
@@ -176,14 +176,14 @@ def _check_coding(path: Path, page: Page) -> None:
     compression, photometric = page.number_of(259, 1), page.number_of(262, 1)
     if compression not in _COMPRESSIONS:
         known = ", ".join(sorted(set(_COMPRESSIONS.values())))
-        raise unreadable(path, f"TIFF compression {compression}", known, code="E_INPUT_FORMAT", remedy=remedy)
+        raise refusal(path, f"TIFF compression {compression}", known, code="E_INPUT_FORMAT", remedy=remedy)
     is_jpeg = compression == 7
     if photometric not in _COLOURS or (photometric == _YCBCR and not is_jpeg) or page.number_of(32997, 1) > 1:
         found = f"the TIFF colour model {photometric}"
-        raise unreadable(path, found, "grey, RGB or palette", code="E_INPUT_FORMAT", remedy=remedy)
+        raise refusal(path, found, "grey, RGB or palette", code="E_INPUT_FORMAT", remedy=remedy)
     if page.samples < _COLOURS[photometric] or (photometric == _PALETTE and page.samples > 1):
         found = f"{page.samples} values per pixel for colour model {photometric}"
-        raise unreadable(path, found, "one value per colour")
+        raise refusal(path, found, "one value per colour")
 
 
 def _dtype(path: Path, page: Page) -> np.dtype[np.generic]:
@@ -191,7 +191,7 @@ def _dtype(path: Path, page: Page) -> np.dtype[np.generic]:
     bits = {int(b) for b in page.numbers(258, (1,))}
     if len(bits) != 1 or page.bits not in sizes:
         found = f"pixels of {sorted(bits)} bits in number format {page.number_of(339, 1)}"
-        raise unreadable(path, found, "whole or floating-point numbers", code="E_INPUT_FORMAT")
+        raise refusal(path, found, "whole or floating-point numbers", code="E_INPUT_FORMAT")
     return np.dtype(f"{letter}{next(n for n in (1, 2, 4, 8) if n * 8 >= page.bits)}")
 
 
@@ -220,7 +220,6 @@ def _names(layout: Layout, page: Page, is_map: bool) -> tuple[str, ...]:
 
 def _decoded(path: Path, data: bytes, plan: _Plan) -> tuple[AnyArray, tuple[Notice, ...]]:
     page = plan.page if len(plan.pages) > 1 else plan.pages[0]
-    photometric = page.number_of(262, 1)
     n_z, per_plane = len(plan.layout.pages[0]), len(plan.names) // len(plan.layout.pages)
     out = np.empty((len(plan.names), n_z, page.height, page.width), plan.dtype)
     notices: list[Notice] = []
@@ -232,10 +231,7 @@ def _decoded(path: Path, data: bytes, plan: _Plan) -> tuple[AnyArray, tuple[Noti
                     out[c * per_plane : (c + 1) * per_plane, z] = samples
                     notices.extend(n for n in said if n.code not in {m.code for m in notices})
     except _DECODING_ERRORS as error:
-        raise unreadable(path, f"pixels that cannot be decoded ({error})", "intact pixels") from error
-    if photometric == _MINISWHITE:
-        text = "white is stored as zero; the values were turned round, so that bright is high."
-        notices.append(Notice("W_INVERTED_PHOTOMETRIC", text))
+        raise refusal(path, f"pixels that cannot be decoded ({error})", "intact pixels") from error
     return out[list(plan.kept)] if len(plan.kept) < len(plan.names) else out, tuple(notices)
 
 

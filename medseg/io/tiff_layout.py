@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import InputError
-from medseg.io.image_space import UM_PER_UNIT, trusted_resolution, unreadable
+from medseg.io.image_space import UM_PER_UNIT, refusal, trusted_resolution
 from medseg.io.options import ReadOptions
 from medseg.io.tiff_pages import Page
 
@@ -61,7 +61,7 @@ def imagej_layout(path: Path, page: Page, n_pages: int, options: ReadOptions) ->
     if n_c * n_z * n_t != n:
         n_c, n_z, n_t = 1, n, 1
     if n != n_pages:
-        raise unreadable(path, f"{n_pages} pages", f"{n} pages as the ImageJ description says")
+        raise refusal(path, f"{n_pages} pages", f"{n} pages as the ImageJ description says")
     t = chosen_frame(path, n_t, options)
     pages = tuple(tuple((t * n_z + z) * n_c + c for z in range(n_z)) for c in range(n_c))
     spacing, why = _imagej_spacing(page, said, n_z > 1)
@@ -82,10 +82,10 @@ def plain_layout(path: Path, pages: tuple[Page, ...], options: ReadOptions) -> L
     spacing, why = _plain_spacing(pages[0])
     noted = note.get("spacing_um")
     if isinstance(noted, list) and len(noted) in (2, 3) and all(isinstance(s, int | float) for s in noted):
-        spacing, why = (*([None] * (3 - len(noted))), *noted), ""  # type: ignore[assignment]
+        spacing, why = (*([None] * (3 - len(noted))), *noted), ""
     shape = note.get("shape")
     if isinstance(shape, list) and _n_noted_pages(shape, pages[0]) not in (None, n):
-        raise unreadable(path, f"{n} pages", f"{_n_noted_pages(shape, pages[0])} pages as the file's own note says")
+        raise refusal(path, f"{n} pages", f"{_n_noted_pages(shape, pages[0])} pages as the file's own note says")
     if options.frame is not None and not axes:
         if not 0 <= options.frame < n:
             raise _unclear(path, f"{n} pages", f"a page number from 0 to {n - 1}", "Choose --frame from these.")
@@ -192,7 +192,7 @@ def _plain_spacing(page: Page) -> tuple[tuple[float | None, float | None, float 
     if unit is None or page.resolution[1] is None:
         return (None, None, None), "no pixel size is stored"
     dpi = page.resolution[1] * (2.54 if unit == "cm" else 1.0)
-    return (None, None, None), f"the stored resolution of {dpi:.4g} dots per inch is a screen's or printer's"
+    return (None, None, None), f"the stored resolution of {dpi:.0f} dots per inch is a screen's or printer's"
 
 
 def unescaped(unit: str) -> str:
@@ -229,7 +229,7 @@ def _frames(n: int, chosen: int) -> tuple[tuple[str, str], ...]:
 
 
 def _unclear(path: Path, found: str, expected: str, remedy: str) -> InputError:
-    return unreadable(path, found, expected, code="E_DIMENSIONS_UNSUPPORTED", remedy=remedy)
+    return refusal(path, found, expected, code="E_DIMENSIONS_UNSUPPORTED", remedy=remedy)
 
 
 def _int(text: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from medseg.errors import SeriesAmbiguousError
-from medseg.io.image_space import UM_PER_UNIT, inside_folder, unreadable
+from medseg.io.image_space import UM_PER_UNIT, inside_folder, refusal
 from medseg.io.options import ReadOptions
 from medseg.io.tiff_layout import Layout, chosen_frame
 
@@ -54,11 +54,11 @@ def ome_layout(path: Path, text: str, n_pages: int, options: ReadOptions) -> Lay
 
 def _parsed(path: Path, text: str) -> Element:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise unreadable(path, "an XML description that defines entities", "plain OME-XML", code="E_UNSAFE_CONTENT")
+        raise refusal(path, "an XML description that defines entities", "plain OME-XML", code="E_UNSAFE_CONTENT")
     try:
         return ElementTree.fromstring(text.encode())  # entities were refused above
-    except ElementTree.ParseError as error:
-        raise unreadable(path, f"a damaged OME-XML description ({error})", "well-formed XML") from error
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two for made-up encodings
+        raise refusal(path, f"a damaged OME-XML description ({error})", "well-formed XML") from error
 
 
 def _refuse_companions(path: Path, root: Element) -> None:
@@ -74,7 +74,7 @@ def _refuse_companions(path: Path, root: Element) -> None:
     gone = [n for n in foreign if not inside_folder(path, n).exists()]
     renamed = not own and len(foreign) == 1 and len(gone) == 1 and root.find("{*}BinaryOnly") is None
     if foreign and not renamed:
-        raise unreadable(
+        raise refusal(
             path,
             f"planes or descriptions in other files ({', '.join(sorted(foreign)[:3])})",
             "an OME-TIFF that is complete in itself",
@@ -87,7 +87,7 @@ def _chosen_image(path: Path, root: Element, options: ReadOptions) -> Element:
     found = [(image, image.find("{*}Pixels")) for image in root.findall("{*}Image")]
     images = [(image.get("ID", str(i)), pixels) for i, (image, pixels) in enumerate(found) if pixels is not None]
     if not images:
-        raise unreadable(path, "an OME description without an image", "an image")
+        raise refusal(path, "an OME description without an image", "an image")
     if len(images) == 1 and options.series is None:
         return images[0][1]
     for i, (key, pixels) in enumerate(images):
@@ -110,28 +110,31 @@ def _chosen_image(path: Path, root: Element, options: ReadOptions) -> Element:
 def _planes(path: Path, pixels: Element, size: dict[str, int], n_pages: int) -> dict[tuple[int, int, int], int]:
     order = re.sub("[XY]", "", pixels.get("DimensionOrder", "XYZCT"))
     if sorted(order) != ["C", "T", "Z"]:
-        raise unreadable(path, f"the order of axes {order!r}", "an order of Z, C and T")
+        raise refusal(path, f"the order of axes {order!r}", "an order of Z, C and T")
     total = math.prod(size.values())
     if total > n_pages:
-        raise unreadable(path, f"{n_pages} pages", f"{total} planes as the OME description says")
+        raise refusal(path, f"{n_pages} pages", f"{total} planes as the OME description says")
     slow_first = tuple(reversed(order))
     sequence = [dict(zip(slow_first, at, strict=True)) for at in product(*(range(size[a]) for a in slow_first))]
     position = {(at["Z"], at["C"], at["T"]): i for i, at in enumerate(sequence)}
     plane_of: dict[tuple[int, int, int], int] = {}
-    for data in (e for e in pixels if _name(e) == "TiffData"):
+    entries = [e for e in pixels if _name(e) == "TiffData"]
+    if len(entries) > n_pages:
+        raise refusal(path, f"{len(entries)} plane entries for {n_pages} pages", "at most one per page")
+    for data in entries:
         at = tuple(_index(path, data, f"First{a}") for a in "ZCT")
         if at not in position:
-            raise unreadable(path, f"a plane at (z, c, t) = {at}", f"planes within {size}")
+            raise refusal(path, f"a plane at (z, c, t) = {at}", f"planes within {size}")
         first, ifd = position[at], _index(path, data, "IFD")
         n = _index(path, data, "PlaneCount", 1 if data.get("IFD") is not None else total - first)
-        for k in range(min(n, total - first)):
+        for k in range(min(n, total - first) if len(plane_of) < total else 0):
             step = sequence[first + k]
             plane_of[(step["Z"], step["C"], step["T"])] = ifd + k
     if not plane_of:
         plane_of = dict(position)
     lost = [at for at in position if not 0 <= plane_of.get(at, -1) < n_pages]
     if lost:
-        raise unreadable(path, f"{len(lost)} of {total} planes without a page", "a page for every plane")
+        raise refusal(path, f"{len(lost)} of {total} planes without a page", "a page for every plane")
     return plane_of
 
 
@@ -148,7 +151,7 @@ def _physical(pixels: Element, axis: str) -> float | None:
 def _positive(path: Path, element: Element, key: str) -> int:
     number = _index(path, element, key, 0)
     if number < 1:
-        raise unreadable(path, f"{key} = {element.get(key)!r}", "a number above zero")
+        raise refusal(path, f"{key} = {element.get(key)!r}", "a number above zero")
     return number
 
 
@@ -157,7 +160,7 @@ def _index(path: Path, element: Element, key: str, default: int = 0) -> int:
     if text is None:
         return default
     if not re.fullmatch(r"\d{1,9}", text):
-        raise unreadable(path, f"{key} = {text[:20]!r} in the OME description", "a whole number")
+        raise refusal(path, f"{key} = {text[:20]!r} in the OME description", "a whole number")
     return int(text)
 
 

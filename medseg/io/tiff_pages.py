@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from medseg.io.image_space import unreadable
+from medseg.io.image_space import refusal
 
 MAX_PAGES = 100_000
 MAX_TAGS = 4_096
@@ -113,18 +113,16 @@ def walk(path: Path, file: BinaryIO, size: int) -> tuple[Page, ...]:
     seen: set[int] = set()
     while offset:
         if offset in seen:
-            raise unreadable(
-                path, f"a chain of pages that leads from page {len(pages)} back to an earlier one", "an end"
-            )
+            raise refusal(path, f"a chain of pages that leads from page {len(pages)} back to an earlier one", "an end")
         if len(pages) >= MAX_PAGES:
-            raise unreadable(path, f"more than {MAX_PAGES} pages", f"at most {MAX_PAGES}")
+            raise refusal(path, f"more than {MAX_PAGES} pages", f"at most {MAX_PAGES}")
         seen.add(offset)
         page, offset = _Reader(path, file, size, order, big).page(offset, len(pages))
         if not page.is_preview:
             check_pixels(path, page, size)
         pages.append(page)
     if not pages:
-        raise unreadable(path, "no page", "at least one page")
+        raise refusal(path, "no page", "at least one page")
     return tuple(pages)
 
 
@@ -133,13 +131,13 @@ def _start(path: Path, file: BinaryIO) -> tuple[str, bool, int]:
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order is None or len(head) < 8:
-        raise unreadable(path, f"the first bytes {head[:4]!r}", "a TIFF file", code="E_INPUT_FORMAT")
+        raise refusal(path, f"the first bytes {head[:4]!r}", "a TIFF file", code="E_INPUT_FORMAT")
     magic = struct.unpack(order + "H", head[2:4])[0]
     if magic == 42:
         return order, False, struct.unpack(order + "I", head[4:8])[0]
     if magic == 43 and len(head) == 16 and struct.unpack(order + "HH", head[4:8]) == (8, 0):
         return order, True, struct.unpack(order + "Q", head[8:16])[0]
-    raise unreadable(path, f"the TIFF version {magic}", "42 (TIFF) or 43 (BigTIFF)", code="E_INPUT_FORMAT")
+    raise refusal(path, f"the TIFF version {magic}", "42 (TIFF) or 43 (BigTIFF)", code="E_INPUT_FORMAT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +153,7 @@ class _Reader:
         width, entry, link = (8, 20, "Q") if self.big else (2, 12, "I")
         count = struct.unpack(self.order + ("Q" if self.big else "H"), self._bytes(offset, width, number))[0]
         if not 0 < count <= MAX_TAGS:
-            raise unreadable(self.path, f"{count} tags on page {number + 1}", f"1 to {MAX_TAGS}")
+            raise refusal(self.path, f"{count} tags on page {number + 1}", f"1 to {MAX_TAGS}")
         table = self._bytes(offset + width, count * entry, number)
         tags: dict[int, Value] = {}
         vendor = ""
@@ -173,9 +171,7 @@ class _Reader:
         letter, unit = _TYPES.get(kind, ("B", 1))
         n_bytes = n * unit
         if n_bytes > MAX_TEXT:
-            raise unreadable(
-                self.path, f"{n_bytes:,} bytes in tag {code} of page {number + 1}", f"at most {MAX_TEXT:,}"
-            )
+            raise refusal(self.path, f"{n_bytes:,} bytes in tag {code} of page {number + 1}", f"at most {MAX_TEXT:,}")
         inline = entry[12:] if self.big else entry[8:]
         if n_bytes > len(inline):
             where = struct.unpack(self.order + ("Q" if self.big else "I"), inline)[0]
@@ -189,7 +185,7 @@ class _Reader:
 
     def _bytes(self, offset: int, n: int, number: int) -> bytes:
         if offset + n > self.size:
-            raise unreadable(
+            raise refusal(
                 self.path,
                 f"{self.size:,} bytes, although page {number + 1} refers to byte {offset + n:,}",
                 "a complete file",
@@ -203,7 +199,7 @@ def check_pixels(path: Path, page: Page, size: int) -> None:
     where = f"page {page.number + 1}"
     if page.width < 1 or page.height < 1 or page.samples < 1:
         found = f"{page.width} x {page.height} pixels with {page.samples} values on {where}"
-        raise unreadable(path, found, "sizes above zero")
+        raise refusal(path, found, "sizes above zero")
     tiled = 322 in page.tags
     offsets = page.numbers(324 if tiled else 273)
     counts = page.numbers(325 if tiled else 279)
@@ -211,12 +207,12 @@ def check_pixels(path: Path, page: Page, size: int) -> None:
         counts = (page.n_bytes,)  # an old habit: the size of a single plain strip goes without saying
     expected = _n_segments(page, tiled)
     if len(offsets) != len(counts) or len(offsets) < expected or expected < 1:
-        raise unreadable(path, f"{len(offsets)} of {expected} strips or tiles on {where}", "all of them")
+        raise refusal(path, f"{len(offsets)} of {expected} strips or tiles on {where}", "all of them")
     if any(o <= 0 or c <= 0 for o, c in zip(offsets, counts, strict=True)):
-        raise unreadable(path, f"strips or tiles without data on {where}", "data for every part of the image")
+        raise refusal(path, f"strips or tiles without data on {where}", "data for every part of the image")
     end = int(max(o + c for o, c in zip(offsets, counts, strict=True)))
     if end > size:
-        raise unreadable(path, f"{size:,} bytes, although {where} ends at byte {end:,}", "a complete file")
+        raise refusal(path, f"{size:,} bytes, although {where} ends at byte {end:,}", "a complete file")
 
 
 def _n_segments(page: Page, tiled: bool) -> int:

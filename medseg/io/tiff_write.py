@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 
 from medseg.grid import Grid
-from medseg.io.image_space import RGB, UM_PER_UNIT, AnyArray, unwritable
+from medseg.io.image_space import RGB, UM_PER_UNIT, AnyArray, not_writable
 from medseg.labels import Instances, LabelMap, smallest_integer_type
 from medseg.volume import Volume
 
@@ -28,11 +28,14 @@ def write_tiff(value: Volume | LabelMap | Instances, path: Path) -> None:
     Raises
     ------
     UsageError
-        If the value lies in patient space, which TIFF cannot describe.
+        If the value lies in patient space, which TIFF cannot describe, or is a stack of one slice.
     """
     if value.grid.space != "image":
         remedy = "Write it as .nii.gz, .nrrd or .mha."
-        raise unwritable(path, "a scan in patient space", "an image without a place in a patient", remedy=remedy)
+        raise not_writable("a scan in patient space", "an image without a place in a patient", remedy=remedy)
+    if value.grid.ndim == 3 and value.grid.shape[0] == 1:
+        remedy = "Take the slice out of the stack and write it as a flat image."
+        raise not_writable("a stack of one slice", "a flat image, or several slices", remedy=remedy)
     if isinstance(value, Volume):
         _write_volume(value, path)
         return
@@ -65,7 +68,9 @@ def _write_volume(volume: Volume, path: Path) -> None:
     elif kind in _OME_TYPES:
         _write_ome(array, volume.grid, volume.channels, path)
     else:
-        raise unwritable(path, f"pixels of type {array.dtype}", "up to 32 bits, or floats", remedy="Convert the image.")
+        raise not_writable(
+            path, f"pixels of type {array.dtype}", "up to 32 bits, or floats", remedy="Convert the image."
+        )
 
 
 def _write_imagej(array: AnyArray, grid: Grid, path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from medseg.grid import Grid
 from medseg.labels import Instances, LabelMap
 from medseg.measure.diameter import longest_diameter, longest_slice_diameter
-from medseg.measure.moments import Moments, intensities, moments
 from medseg.ops.agreement import require_same_grid
+from medseg.ops.moments import Moments, intensities, moments
 from medseg.volume import Volume
 
 if TYPE_CHECKING:
@@ -146,10 +146,11 @@ def _with_absent(table: pd.DataFrame, labels: LabelMap) -> pd.DataFrame:
     absent = sorted({c for c in labels.classes if c != 0} - {int(c) for c in table["class_id"]})
     if not absent:
         return table
-    whole = [c for c in table.columns if c.startswith("bbox_")]
     # empty, not 0: nullable types keep whole numbers whole and truth values true beside an empty cell
-    table = table.astype(dict.fromkeys(whole, "Int64") | {"touches_border": "boolean"})
+    nullable = {c: "Int64" for c in table.columns if c.startswith("bbox_")} | {"touches_border": "boolean"}
     rows = pd.DataFrame({"class_id": absent, "name": [labels.class_name(c) for c in absent], "voxels": 0})
-    rows = rows.reindex(columns=table.columns).astype(table.dtypes.to_dict())
-    both = rows if table.empty else pd.concat([table, rows])
-    return both.sort_values("class_id", ignore_index=True)
+    rows = rows.reindex(columns=table.columns).astype(nullable)
+    if table.empty:
+        return rows
+    rows = rows.astype(table.dtypes.to_dict() | nullable)
+    return pd.concat([table.astype(nullable), rows]).sort_values("class_id", ignore_index=True)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from medseg.grid import Grid
 from medseg.labels import LabelMap
-from medseg.metrics.nearest import nearest_distances
 from medseg.ops.agreement import require_same_grid
+from medseg.ops.nearest import nearest_distances
 
 Mask = npt.NDArray[np.bool_]
 Distances = npt.NDArray[np.float64]

@@ -4,35 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 from medseg.errors import ModelError
 from medseg.models.card import Architecture
 
+Width = Annotated[int, Field(ge=1, le=2048)]
+Step = Annotated[int, Field(ge=1, le=16)]
+Levels = Annotated[tuple[tuple[Step, ...], ...], Field(max_length=10)]
+
 
 class _Options(BaseModel):
+    # bounds, because a card may come from anybody: it must not ask for a network that eats the memory
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class UNetOptions(_Options):
     """Options of the plain residual U-Net: channels per level, strides between levels, residual units per block."""
 
-    filters: tuple[int, ...]
-    strides: tuple[tuple[int, ...], ...]
-    residual_units: int = 2
+    filters: Annotated[tuple[Width, ...], Field(min_length=2, max_length=10)]
+    strides: Levels
+    residual_units: int = Field(default=2, ge=0, le=8)
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        if len(self.strides) != len(self.filters) - 1:
+            raise ValueError("one stride fewer than filters is wanted")
+        return self
 
 
 class DynUNetOptions(_Options):
     """Options of the dynamic U-Net: per level the channels, kernel and stride; the first stride is 1."""
 
-    filters: tuple[int, ...]
-    strides: tuple[tuple[int, ...], ...]
-    kernels: tuple[tuple[int, ...], ...]
+    filters: Annotated[tuple[Width, ...], Field(min_length=3, max_length=10)]
+    strides: Levels
+    kernels: Levels
     residual: bool = True
-    deep_supervision: int = 1
+    deep_supervision: int = Field(default=1, ge=0, le=8)
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        if not len(self.strides) == len(self.kernels) == len(self.filters):
+            raise ValueError("filters, strides and kernels must have one entry per level")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,7 @@ def _unet(shape: Shape, options: UNetOptions) -> nn.Module:
 def _dynunet(shape: Shape, options: DynUNetOptions) -> nn.Module:
     from monai.networks.nets.dynunet import DynUNet
 
+    heads = min(options.deep_supervision, len(options.filters) - 2)
     return DynUNet(
         spatial_dims=shape.n_axes,
         in_channels=shape.n_in,
@@ -71,8 +89,8 @@ def _dynunet(shape: Shape, options: DynUNetOptions) -> nn.Module:
         filters=options.filters,
         norm_name=("INSTANCE", {"affine": True}),
         res_block=options.residual,
-        deep_supervision=options.deep_supervision > 0,
-        deep_supr_num=max(options.deep_supervision, 1),
+        deep_supervision=heads > 0,
+        deep_supr_num=max(heads, 1),
     )
 
 

@@ -6,6 +6,10 @@ import colorsys
 
 Colour = tuple[int, int, int]
 
+PAPER: Colour = (12, 14, 17)
+INK: Colour = (236, 238, 240)
+FAINT: Colour = (150, 156, 164)
+
 # Okabe & Ito's colours without black, those that stand out from grey first
 _FIRST: tuple[Colour, ...] = (
     (230, 159, 0),

@@ -10,11 +10,13 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from medseg.io.atomic import write_atomically
-from medseg.report.colours import Colour, colour
-from medseg.report.drawing import FAINT, INK, PAPER, round_length, write_text
+from medseg.report.colours import FAINT, INK, PAPER, Colour, colour
+from medseg.report.drawing import round_length
+from medseg.report.lettering import write_text
 
 _WIDTH, _HEIGHT = 1200, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 250, 48, 44
+_DIAGRAMS = {"loss": "loss", "dice": "Dice on validation cases"}
 _FINE = 3
 """Lines are drawn this much finer and averaged: Pillow draws none without steps."""
 _GRID: Colour = (44, 49, 56)
@@ -44,10 +46,10 @@ def curves(rows: Sequence[dict[str, float]], *, title: str = "training") -> Imag
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     page = Image.new("RGB", (_WIDTH, _HEIGHT * 2), PAPER)
-    for place, word in enumerate(("loss", "dice")):
+    for place, (word, heading) in enumerate(_DIAGRAMS.items()):
         lines = {name: _points(rows, name) for name in columns if word in name.lower()}
         top = None if word == "loss" else 1.0
-        page.paste(_diagram(lines, f"{title}: {word}", top), (0, place * _HEIGHT))
+        page.paste(_diagram(lines, f"{title}: {heading}", top), (0, place * _HEIGHT))
     return page
 
 
@@ -136,7 +138,7 @@ def _write_words(draw: ImageDraw.ImageDraw, lines: dict[str, Line], bounds: _Bou
     for value in bounds.ticks_x():
         x, y = bounds.pixel(value, bounds.y0)
         write_text(draw, (x, y + 8), f"{value:g}", size=14, fill=FAINT, anchor="ma")
-    write_text(draw, (_WIDTH - _RIGHT + 8, _HEIGHT - _BOTTOM + 8), "epoch", size=14, fill=FAINT)
+    write_text(draw, (_WIDTH - _RIGHT + 32, _HEIGHT - _BOTTOM + 8), "epoch", size=14, fill=FAINT)
     top = _TOP + 6
     for number, (name, line) in enumerate(lines.items(), start=1):
         left = _WIDTH - _RIGHT + 20

@@ -15,6 +15,7 @@ from medseg.labels import LabelMap
 from medseg.ops.agreement import require_same_grid
 from medseg.report.colours import colour
 from medseg.report.drawing import unit_sign
+from medseg.report.lettering import is_readable
 from medseg.report.panel import Picture, coloured, grey, tinted
 from medseg.report.sheet import Entry, Panel, Row, Sheet
 from medseg.report.views import slices_through, views_of
@@ -145,11 +146,16 @@ def _legend(labels: LabelMap) -> tuple[Entry, ...]:
     ids, counts = np.unique(np.asarray(labels.array), return_counts=True)
     found = {int(c): int(n) for c, n in zip(ids, counts, strict=True) if c != 0}
     absent = sorted(c for c in labels.classes if c != 0 and c not in found)
-    entries = [Entry(labels.class_name(c), _amount(found[c], labels.grid), colour(c)) for c in sorted(found)[:_LISTED]]
+    entries = [Entry(_shown(labels, c), _amount(found[c], labels.grid), colour(c)) for c in sorted(found)[:_LISTED]]
     if len(found) > _LISTED:
         entries.append(Entry(f"and {len(found) - _LISTED} more, see the table"))
-    entries += [Entry(labels.class_name(c), "not found") for c in absent[: max(0, _LISTED - len(found))]]
+    entries += [Entry(_shown(labels, c), "not found") for c in absent[: max(0, _LISTED - len(found))]]
     return tuple(entries) or (Entry("no structure labelled"),)
+
+
+def _shown(labels: LabelMap, class_id: int) -> str:
+    name = labels.class_name(class_id)
+    return name if is_readable(name) else f"class {class_id}"
 
 
 def _amount(voxels: int, grid: Grid) -> str:

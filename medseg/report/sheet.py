@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 import medseg
-from medseg.report.colours import Colour
-from medseg.report.drawing import FAINT, FOOTER, INK, PAPER, fitted, write_scale_bar, write_text
+from medseg.report.colours import FAINT, INK, PAPER, Colour
+from medseg.report.drawing import write_scale_bar
+from medseg.report.lettering import fitted, text_width, write_text
 from medseg.report.panel import Picture
 
+FOOTER = "research use only - not for diagnosis"
 _GAP = 10
 _MARGIN = 24
 _HEAD = 78
@@ -138,7 +140,7 @@ def _write_legend(draw: ImageDraw.ImageDraw, place: tuple[int, int], entries: li
             ink = FAINT if entry.colour is None else INK
             if entry.colour is not None:
                 draw.rounded_rectangle([left, top + 3, left + 17, top + 20], radius=3, fill=entry.colour)
-            room = right - left - 28 - draw.textlength(entry.amount) * 1.7
+            room = right - left - 28 - text_width(entry.amount, 16)
             write_text(draw, (left + 27, top + 12), fitted(entry.name, 16, room), size=16, fill=ink, anchor="lm")
             write_text(draw, (right, top + 12), entry.amount, size=16, fill=ink, anchor="rm")
         top += _LINE

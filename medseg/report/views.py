@@ -12,6 +12,8 @@ from medseg.grid import Grid
 
 _OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 _AXES = (("L", "R"), ("P", "A"), ("I", "S"))
+_MANY = 4096
+"""Above this, numbers are objects rather than classes: slices are chosen by how full they are."""
 _OBLIQUE = 0.26
 """A direction names a second axis when it leans more than 15 degrees towards it."""
 
@@ -90,20 +92,40 @@ def views_of(grid: Grid, *, slimmest: float = 0.04) -> tuple[View, ...]:
 
 
 def slices_through(labels: npt.NDArray[Any], across: int, n: int) -> tuple[int, ...]:
-    """Return up to `n` slices along an axis: the one with most labelled voxels, and others spread over the labels.
+    """Return up to `n` slices along an axis that together show as many classes as they can.
 
-    The first is the fullest one, the others follow in order. Without any label they spread over the image.
+    The first is the one with most labelled voxels. Each further one shows classes that have not been seen yet, near
+    their fullest; when all have been seen the slices spread over the labels. Without any label they spread over the
+    image.
     """
-    filled = (labels != 0).sum(axis=tuple(a for a in range(labels.ndim) if a != across))
-    if not filled.any():
-        filled = np.ones_like(filled)
-        filled[len(filled) // 2] += 1
-    fullest = int(filled.argmax())
+    counts = _counts(labels, across)
+    filled = counts.sum(axis=1)
+    chosen = [int(filled.argmax())]
     share = np.cumsum(filled) / filled.sum()
-    spread = [int(np.searchsorted(share, (k + 0.5) / n)) for k in range(n)]
-    # the fullest slice stands for the one of the spread that it is closest to
-    spread.remove(min(spread, key=lambda at: abs(at - fullest)))
-    return (fullest, *sorted(set(spread) - {fullest}))
+    spread = {int(np.searchsorted(share, (k + 0.5) / n)) for k in range(n)}
+    relative = counts / np.maximum(counts.max(axis=0), 1)
+    while len(chosen) < n:
+        unseen = ~counts[chosen].any(axis=0) & counts.any(axis=0)
+        if unseen.any():
+            chosen.append(int(relative[:, unseen].sum(axis=1).argmax()))
+        elif spread - set(chosen):
+            chosen.append(max(sorted(spread - set(chosen)), key=lambda at: min(abs(at - c) for c in chosen)))
+        else:
+            break
+    return (chosen[0], *sorted(chosen[1:]))
+
+
+def _counts(labels: npt.NDArray[Any], across: int) -> npt.NDArray[np.int64]:
+    """Return how many voxels of each class lie in each slice: (slices, classes) without background."""
+    slices = np.moveaxis(labels, across, 0)
+    top = int(labels.max(initial=0))
+    if top == 0:
+        level = np.ones((len(slices), 1), np.int64)
+        level[len(slices) // 2] += 1
+        return level
+    if top >= _MANY:
+        return np.count_nonzero(slices, axis=(1, 2))[:, None]
+    return np.stack([np.bincount(plane.reshape(-1), minlength=top + 1)[1:] for plane in slices])
 
 
 def _towards(direction: npt.NDArray[np.float64]) -> str:

@@ -155,6 +155,7 @@ class Evaluation:
             f"nsd: share of both surfaces within {self.tolerance_mm:g} mm of the other",
             "a class that neither map holds is not counted; one that only one map holds has Dice and IoU 0 and no"
             " distances, so distance means leave it out: read each mean with its n",
+            "volume errors are signed, prediction minus reference: their mean shows a bias, their deviation the size",
         ]
         if self.n_refused:
             notes.append(f"{self.n_refused} of {len(self.cases)} cases were refused and are in no mean")
@@ -173,7 +174,8 @@ class Evaluation:
                 rows.append(head | {"code": case.error.code, "note": str(case.error)})
             rows.extend(head | scores.as_dict() for scores in case.classes.values())
         columns = ["case", "state", "code", *(f.name for f in fields(ClassScores))]
-        return pd.DataFrame(rows, columns=columns)
+        whole = dict.fromkeys(("class_id", "prediction_voxels", "reference_voxels"), "Int64")
+        return pd.DataFrame(rows, columns=columns).astype(whole | dict.fromkeys(_SCORES, "Float64"))
 
 
 def _summary(scores: list[ClassScores]) -> dict[str, Any]:

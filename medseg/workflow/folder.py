@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.errors import OutputError, ResourceError, UsageError, printable
+from medseg.errors import UsageError, printable
 from medseg.io.atomic import TEMPORARY_PREFIX
 from medseg.workflow.inputs import Case
 from medseg.workflow.names import result_owner
 from medseg.workflow.options import LABEL_SUFFIXES, RunOptions
+from medseg.workflow.refusals import refused_output
 from medseg.workflow.staging import clear_staging
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from medseg.workflow.summary import SUMMARY_FILES
 
 
 def check(out: Path, options: RunOptions) -> None:
@@ -32,16 +31,7 @@ def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if error.errno in NO_SPACE:
-            raise no_space(out) from error
-        raise OutputError(
-            "E_PERMISSION",
-            path=out,
-            found=f"a folder that cannot be made ({(error.strerror or '').lower()})",
-            expected="a place where this user may write",
-            not_done="nothing was segmented",
-            remedy="Choose another output folder.",
-        ) from error
+        raise refused_output(out, error) from error
 
 
 def check_free(cases: Sequence[Case], out: Path, options: RunOptions) -> None:
@@ -66,20 +56,10 @@ def clear_leftovers(out: Path) -> None:
     """Remove what a killed run left behind; the lock is ours, so nobody else is at work here."""
     clear_staging(out)
     for entry in os.scandir(out):
-        if entry.name.startswith(TEMPORARY_PREFIX) and entry.is_file(follow_symlinks=False):
+        # an older summary goes too: if this run is killed, none must speak for it
+        is_leftover = entry.name.startswith(TEMPORARY_PREFIX) or entry.name in SUMMARY_FILES
+        if is_leftover and entry.is_file(follow_symlinks=False):
             os.unlink(entry.path)
-
-
-def no_space(out: Path) -> ResourceError:
-    """Return the error of a full disk."""
-    return ResourceError(
-        "E_DISK_FULL",
-        path=out,
-        found="no space left on the disk",
-        expected="room for the output",
-        not_done="the run was stopped; earlier cases are complete",
-        remedy="Free some space, then run again with --resume.",
-    )
 
 
 def _usage(found: str, expected: str, remedy: str) -> UsageError:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medseg.errors import UsageError, printable
+from medseg.workflow.refusals import refused_output
 
 LOCK_NAME = ".medseg.lock"
 
@@ -63,21 +64,35 @@ def locked(out: Path) -> Iterator[None]:
 
 def _take(path: Path) -> int:
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            held = _hold(handle)
-            holder = _read(handle)
-            if not held or (holder is not None and _may_live(holder)):
-                raise _busy(path, holder)
-            if not _is_at(handle, path):
-                os.close(handle)
-                continue  # its holder removed it between our opening and locking
-            _write(handle, Holder(os.getpid(), socket.gethostname(), _now(), _birth(os.getpid())))
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise refused_output(path.parent, error) from error
+        try:
+            if _took(handle, path):
+                return handle
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.close(handle)
+            os.close(handle)
             raise
-        return handle
+        os.close(handle)  # its holder removed it between our opening and locking: try the new one
+
+
+def _took(handle: int, path: Path) -> bool:
+    """Lock an open lock file in our name; False where it is no longer the one at `path`."""
+    held = _hold(handle)
+    holder = _read(handle)
+    if not held or (holder is not None and _may_live(holder)):
+        raise _busy(path, holder)
+    if not _is_at(handle, path):
+        return False
+    try:
+        _write(handle, Holder(os.getpid(), socket.gethostname(), _now(), _birth(os.getpid())))
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise refused_output(path.parent, error) from error
+        raise
+    return True
 
 
 def _hold(handle: int) -> bool:

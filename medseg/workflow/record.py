@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, PlainValidator, ValidationError
 
+from medseg import __version__
 from medseg.errors import InputError
 from medseg.workflow.hashing import digest
 from medseg.workflow.search import RECORD_SUFFIX
@@ -17,7 +18,7 @@ from medseg.workflow.search import RECORD_SUFFIX
 SCHEMA = "medseg-record/1"
 LABEL = "RESEARCH USE ONLY - not for diagnosis"
 _MAX_RECORD_BYTES = 64 * 1024**2
-_PACKAGES = ("medseg", "torch", "monai", "numpy", "nibabel", "pydicom", "SimpleITK", "tifffile")
+_PACKAGES = ("torch", "monai", "numpy", "nibabel", "pydicom", "SimpleITK", "tifffile")
 
 
 def _text(value: object) -> str:
@@ -142,7 +143,11 @@ def outputs_that_differ(record: Record, out: Path) -> dict[str, Literal["missing
 
 def software() -> dict[str, str]:
     """Return the versions of what takes part, without importing any of it."""
-    found = {"python": platform.python_version(), "os": f"{platform.system()} {platform.machine()}"}
+    found = {
+        "medseg": __version__,
+        "python": platform.python_version(),
+        "os": f"{platform.system()} {platform.machine()}",
+    }
     for name in _PACKAGES:
         try:
             found[name] = version(name)

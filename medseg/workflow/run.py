@@ -15,7 +15,6 @@ from medseg.errors import (
     InputError,
     MedsegError,
     ModelError,
-    OutputError,
     ResourceError,
     UsageError,
     printable,
@@ -23,11 +22,12 @@ from medseg.errors import (
 from medseg.progress import Pace, Steps
 from medseg.workflow.case import case_steps, complete_record
 from medseg.workflow.faults import log_fault
-from medseg.workflow.folder import NO_SPACE, check, check_free, clear_leftovers, make_folder, no_space
+from medseg.workflow.folder import check, check_free, clear_leftovers, make_folder
 from medseg.workflow.inputs import Case, Inputs, find_cases
 from medseg.workflow.lock import locked
 from medseg.workflow.options import RunContext, RunOptions, Segmenter, load_segmenter
 from medseg.workflow.record import Record
+from medseg.workflow.refusals import refused_output
 from medseg.workflow.summary import CaseRow, RunSummary, State, Stop, exit_code, write_summary
 
 CASES = "cases"
@@ -122,7 +122,7 @@ def _one(case: Case, run: RunContext) -> Steps[CaseRow]:
     except MemoryError:
         return _row_of_error(case, _no_memory(case), monotonic() - begin)
     except OSError as error:
-        return _row_of_error(case, _from_system(case, error, run), monotonic() - begin)
+        return _row_of_error(case, refused_output(case.files[0], error), monotonic() - begin)
     except Exception as error:  # noqa: BLE001 - a fault of ours in one case must not take the others down
         return _row_of_error(case, log_fault(case.files[0], error, run.out, run.run_id), monotonic() - begin)
     return _row_of(case, record, monotonic() - begin, " ".join(notice["text"] for notice in record.warnings))
@@ -182,19 +182,6 @@ def _not_reached(cases: Sequence[Case], stopped: Stop | None) -> list[CaseRow]:
         return [CaseRow(case.name, case.input, "not_started", (), reason) for case in cases]
     reason = "the run was stopped before this case was complete"
     return [CaseRow(case.name, case.input, "not_started", ("E_INTERRUPTED",), reason) for case in cases]
-
-
-def _from_system(case: Case, error: OSError, run: RunContext) -> MedsegError:
-    if error.errno in NO_SPACE:
-        return no_space(run.out)
-    return OutputError(
-        "E_PERMISSION",
-        path=case.files[0],
-        found=f"a refusal of the operating system ({(error.strerror or type(error).__name__).lower()})",
-        expected="an input that may be read and an output folder that may be written",
-        not_done="the case was not completed",
-        remedy="Check both folders and run again with --resume.",
-    )
 
 
 def _no_memory(case: Case) -> ResourceError:

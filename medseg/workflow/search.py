@@ -90,9 +90,9 @@ def _enters(folder: Path, root: Path, search: Search, seen: set[str]) -> bool:
     """Decide whether a folder is searched; a reason that a user may wonder about is listed."""
     resolved = os.path.realpath(folder)
     if resolved == search.out:
-        reason: str | None = "the output folder of this run"
-    elif resolved in seen:
-        reason = "link to a folder that is searched already"
+        return False
+    if resolved in seen:
+        reason: str | None = "link to a folder that is searched already"
     elif any(name.endswith(RECORD_SUFFIX) for name in _names(folder)):
         reason = "results of an earlier run"
     else:

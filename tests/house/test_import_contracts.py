@@ -19,7 +19,7 @@ def test_every_import_contract_is_kept():
 
 def test_every_module_of_the_package_stands_on_a_floor():
     layers = next(contract for contract in CONTRACTS if contract["type"] == "layers")["layers"]
-    floors = {name.strip() for layer in layers for name in layer.split("|")}
+    floors = {name.strip(" ()") for layer in layers for name in layer.split("|")}
     rooms = {f"medseg.{path.stem}" for path in (ROOT / "medseg").iterdir() if path.suffix == ".py" or _is_package(path)}
     assert rooms - {"medseg.__init__"} <= floors
 

@@ -36,7 +36,9 @@ def test_counts_are_those_of_a_voxel_by_voxel_comparison(oblique_grid):
     for c, score in overlap(a, b).items():
         assert score.prediction_voxels == sum(int(v) == c for v in a.array.flat)
         assert score.reference_voxels == sum(int(v) == c for v in b.array.flat)
-        assert score.shared_voxels == sum(int(v) == int(w) == c for v, w in zip(a.array.flat, b.array.flat))
+        assert score.shared_voxels == sum(
+            int(v) == int(w) == c for v, w in zip(a.array.flat, b.array.flat, strict=True)
+        )
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from medseg.ops.compiled import kernels
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -46,16 +47,11 @@ def moments(array: npt.NDArray[Any]) -> Moments:
     ids, rank = ranked(array)
     d = array.ndim
     solid = rank.reshape((1,) * (3 - d) + rank.shape)
-    n = len(ids) + 1
-    voxels, start, stop, total = _located(solid, n)
-    known = slice(1, None)
-    return Moments(
-        ids,
-        voxels[known],
-        start[known, 3 - d :],
-        stop[known, 3 - d :],
-        total[known, 3 - d :] / np.maximum(voxels[known, None], 1),
-    )
+    loops = kernels("moments_kernels")
+    locate = _located if loops is None else loops.located
+    voxels, start, stop, total = (column[1:] for column in locate(solid, len(ids) + 1))
+    axes = slice(3 - d, None)
+    return Moments(ids, voxels, start[:, axes], stop[:, axes], total[:, axes] / voxels[:, None])
 
 
 def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
@@ -74,7 +70,10 @@ def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
         Rows as in `moments`; NaN where an id covers no finite value. The deviation is that of the population.
     """
     ids, rank = ranked(array)
-    return _summarised(rank.reshape(-1), np.ascontiguousarray(channel).reshape(-1), len(ids) + 1)[1:]
+    loops = kernels("moments_kernels")
+    summarise = _summarised if loops is None else loops.summarised
+    found: Floats = summarise(rank.reshape(-1), np.ascontiguousarray(channel).reshape(-1), len(ids) + 1)[1:]
+    return found
 
 
 def ranked(array: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[np.int32]]:
@@ -94,52 +93,31 @@ def ranked(array: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[np.int32]]:
     return ids.astype(np.int64), np.ascontiguousarray(ranks, dtype=np.int32)
 
 
-@numba.njit(cache=True)
-def _located(rank, n):  # type: ignore[no-untyped-def]
-    voxels = np.zeros(n, np.int64)
-    start = np.full((n, 3), np.iinfo(np.int64).max, np.int64)
-    stop = np.zeros((n, 3), np.int64)
-    total = np.zeros((n, 3), np.float64)
-    for i in range(rank.shape[0]):
-        for j in range(rank.shape[1]):
-            for k in range(rank.shape[2]):
-                r = rank[i, j, k]
-                if r == 0:
-                    continue
-                voxels[r] += 1
-                at = (i, j, k)
-                for axis in range(3):
-                    total[r, axis] += at[axis]
-                    start[r, axis] = min(start[r, axis], at[axis])
-                    stop[r, axis] = max(stop[r, axis], at[axis] + 1)
+def _located(rank: npt.NDArray[np.int32], n: int) -> tuple[npt.NDArray[Any], ...]:
+    """Do without the compiler what `moments_kernels.located` does."""
+    index = np.nonzero(rank)
+    labels = rank[index]
+    voxels = np.bincount(labels, minlength=n)
+    start, stop = np.full((n, 3), np.iinfo(np.int64).max), np.zeros((n, 3), np.int64)
+    total = np.stack([np.bincount(labels, weights=axis, minlength=n) for axis in index], axis=1)
+    for axis, values in enumerate(index):
+        np.minimum.at(start[:, axis], labels, values)
+        np.maximum.at(stop[:, axis], labels, values + 1)
     return voxels, start, stop, total
 
 
-@numba.njit(cache=True)
-def _summarised(rank, values, n):  # type: ignore[no-untyped-def]
-    # deviations are summed from the first value of each id: large offsets would cancel the digits otherwise
-    count = np.zeros(n, np.int64)
-    base = np.zeros(n, np.float64)
-    sums = np.zeros((n, 2), np.float64)
-    out = np.full((n, 4), np.nan, np.float64)
-    for v in range(rank.shape[0]):
-        r = rank[v]
-        value = float(values[v])
-        if r == 0 or not np.isfinite(value):
-            continue
-        if count[r] == 0:
-            base[r] = value
-            out[r, 2] = value
-            out[r, 3] = value
-        count[r] += 1
-        moved = value - base[r]
-        sums[r, 0] += moved
-        sums[r, 1] += moved * moved
-        out[r, 2] = min(out[r, 2], value)
-        out[r, 3] = max(out[r, 3], value)
-    for r in range(n):
-        if count[r] > 0:
-            mean = sums[r, 0] / count[r]
-            out[r, 0] = base[r] + mean
-            out[r, 1] = np.sqrt(max(0.0, sums[r, 1] / count[r] - mean * mean))
+def _summarised(rank: npt.NDArray[np.int32], values: npt.NDArray[Any], n: int) -> Floats:
+    """Do without the compiler what `moments_kernels.summarised` does."""
+    known = (rank != 0) & np.isfinite(values)
+    labels, lit = rank[known], values[known].astype(np.float64)
+    count = np.bincount(labels, minlength=n)
+    out = np.full((n, 4), np.nan)
+    seen = count > 0
+    divisor = np.maximum(count, 1)
+    mean = np.bincount(labels, weights=lit, minlength=n) / divisor
+    spread = np.bincount(labels, weights=(lit - mean[labels]) ** 2, minlength=n) / divisor
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(low, labels, lit)
+    np.maximum.at(high, labels, lit)
+    out[seen] = np.stack([mean, np.sqrt(spread), low, high], axis=1)[seen]
     return out

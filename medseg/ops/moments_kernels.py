@@ -1,0 +1,62 @@
+"""Compiled loops of `medseg.ops.moments`; imported only when they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from medseg.ops.compiled import compiled
+
+
+@compiled()
+def located(rank: Any, n: int) -> Any:
+    """Return voxels, box and sum of coordinates of each rank; rank 0 stays empty."""
+    voxels = np.zeros(n, np.int64)
+    start = np.full((n, 3), np.iinfo(np.int64).max, np.int64)
+    stop = np.zeros((n, 3), np.int64)
+    total = np.zeros((n, 3), np.float64)
+    for i in range(rank.shape[0]):
+        for j in range(rank.shape[1]):
+            for k in range(rank.shape[2]):
+                r = rank[i, j, k]
+                if r == 0:
+                    continue
+                voxels[r] += 1
+                at = (i, j, k)
+                for axis in range(3):
+                    total[r, axis] += at[axis]
+                    start[r, axis] = min(start[r, axis], at[axis])
+                    stop[r, axis] = max(stop[r, axis], at[axis] + 1)
+    return voxels, start, stop, total
+
+
+@compiled()
+def summarised(rank: Any, values: Any, n: int) -> Any:
+    """Return mean, deviation, minimum and maximum of the finite values under each rank; NaN where there are none."""
+    # deviations are summed from the first value of each id: large offsets would cancel the digits otherwise
+    count = np.zeros(n, np.int64)
+    base = np.zeros(n, np.float64)
+    sums = np.zeros((n, 2), np.float64)
+    out = np.full((n, 4), np.nan, np.float64)
+    for v in range(rank.shape[0]):
+        r = rank[v]
+        value = float(values[v])
+        if r == 0 or not np.isfinite(value):
+            continue
+        if count[r] == 0:
+            base[r] = value
+            out[r, 2] = value
+            out[r, 3] = value
+        count[r] += 1
+        moved = value - base[r]
+        sums[r, 0] += moved
+        sums[r, 1] += moved * moved
+        out[r, 2] = min(out[r, 2], value)
+        out[r, 3] = max(out[r, 3], value)
+    for r in range(n):
+        if count[r] > 0:
+            mean = sums[r, 0] / count[r]
+            out[r, 0] = base[r] + mean
+            out[r, 1] = np.sqrt(max(0.0, sums[r, 1] / count[r] - mean * mean))
+    return out
