@@ -43,10 +43,10 @@ def test_the_longest_diameter_is_that_of_a_search_through_all_pairs(oblique_grid
     mask = np.random.default_rng(seed).random(oblique_grid.shape) < share
     mask.flat[seed % mask.size] = True
     affine = oblique_grid.world_from_index
-    assert longest_diameter(mask, affine) == pytest.approx(_brute(mask, oblique_grid), abs=1e-9)
+    assert longest_diameter(mask.astype(int) * 9, 9, affine) == pytest.approx(_brute(mask, oblique_grid), abs=1e-9)
     for axis in range(3):
         expected = _brute_in_slices(mask, oblique_grid, axis)
-        assert longest_slice_diameter(mask, affine, axis) == pytest.approx(expected, abs=1e-9)
+        assert longest_slice_diameter(mask, True, affine, axis) == pytest.approx(expected, abs=1e-9)
 
 
 def _box(*spans: slice) -> np.ndarray:
@@ -77,7 +77,7 @@ def test_degenerate_structures_have_an_exact_diameter_too(mask):
     points = np.argwhere(mask)[:: max(1, int(mask.sum()) // 1500)] if mask.sum() > 4000 else np.argwhere(mask)
     corners = np.concatenate([points, np.argwhere(mask)[[0, -1]]])
     expected = float(np.sqrt(((grid.world(corners)[:, None] - grid.world(corners)[None]) ** 2).sum(-1)).max())
-    assert longest_diameter(mask, grid.world_from_index) == pytest.approx(expected, abs=1e-9)
+    assert longest_diameter(mask, True, grid.world_from_index) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_hull_of_a_large_round_structure_keeps_the_farthest_pair():

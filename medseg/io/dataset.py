@@ -35,6 +35,17 @@ class CasePaths:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """A file or case that was left out: the code of the reason, and a sentence."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """The pairs of a training folder.
 
@@ -51,8 +62,8 @@ class Dataset:
         Case id to ``train``, ``val`` ..., from ``split.csv``.
     groups : dict of str to str
         Case id to the group that must not be torn apart, from ``split.csv``.
-    problems : tuple of str
-        One sentence for each file that was left out.
+    problems : tuple of Problem
+        One for each file that was left out; W_FILE_SKIPPED is mere litter.
     """
 
     root: Path
@@ -61,7 +72,7 @@ class Dataset:
     channels: tuple[str, ...] = ("0",)
     split: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def find_pairs(folder: str | os.PathLike[str]) -> Dataset:
@@ -85,7 +96,7 @@ def find_pairs(folder: str | os.PathLike[str]) -> Dataset:
     root = Path(folder)
     with foreign_errors(root):
         described = read_dataset_file(root)
-        problems: list[str] = []
+        problems: list[Problem] = []
         candidates = (_listed if described.pairs else _paired)(root, described, problems)
         cases = _readable(root, candidates, problems)
         split, groups = _read_split(root, {case.id for case in cases}, problems)
@@ -109,11 +120,14 @@ def case_name(path: Path) -> str:
     return path.name
 
 
-def _listed(root: Path, described: DatasetFile, problems: list[str]) -> list[CasePaths]:
+def _listed(root: Path, described: DatasetFile, problems: list[Problem]) -> list[CasePaths]:
     cases = []
     for image, label in described.pairs:
         missing = [path for path in (image, label) if not path.exists()]
-        problems.extend(f"{_short(root, path)} is listed in dataset.json but is not there." for path in missing)
+        problems.extend(
+            Problem("E_INPUT_EMPTY", f"{_short(root, path)} is listed in dataset.json but is not there.")
+            for path in missing
+        )
         if not missing:
             cases.append(CasePaths(case_name(image), (image,), label))
     used = {path for case in cases for path in (*case.images, case.label)}
@@ -123,7 +137,7 @@ def _listed(root: Path, described: DatasetFile, problems: list[str]) -> list[Cas
     return cases
 
 
-def _paired(root: Path, described: DatasetFile, problems: list[str]) -> list[CasePaths]:
+def _paired(root: Path, described: DatasetFile, problems: list[Problem]) -> list[CasePaths]:
     image_folder, label_folder = _folders(root)
     labels = _entries(label_folder, problems, root)
     images = _by_case(_entries(image_folder, problems, root), labels, suffixed=described.has_channel_suffixes)
@@ -139,7 +153,8 @@ def _paired(root: Path, described: DatasetFile, problems: list[str]) -> list[Cas
     for name in both:
         channels = tuple(sorted(images[name]))
         if channels != usual:
-            problems.append(f"Case {printable(name)} has {_listing(channels)} where others have {_listing(usual)}.")
+            text = f"Case {printable(name)} has {_listing(channels)} where others have {_listing(usual)}."
+            problems.append(Problem("E_INPUT_EMPTY", text))
             continue
         cases.append(CasePaths(name, tuple(images[name][c] for c in channels), labels[name]))
     return cases
@@ -160,16 +175,17 @@ def _folders(root: Path) -> tuple[Path, Path]:
     )
 
 
-def _entries(folder: Path, problems: list[str], root: Path) -> dict[str, Path]:
+def _entries(folder: Path, problems: list[Problem], root: Path) -> dict[str, Path]:
     """Return the images of a folder by case name; name what is no image, or there twice."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         is_image = case_name(path) != path.name or path.is_dir()
         if path.name.startswith(".") or not is_image:
-            problems.append(f"{_short(root, path)} is no image; it was left out.")
+            problems.append(Problem("W_FILE_SKIPPED", f"{_short(root, path)} is no image; it was left out."))
         elif case_name(path) in found:
             other = found[case_name(path)].name
-            problems.append(f"{_short(root, path)} has the same name as {printable(other)}; it was left out.")
+            text = f"{_short(root, path)} has the same name as {printable(other)}; it was left out."
+            problems.append(Problem("E_OUTPUT_COLLISION", text))
         else:
             found[case_name(path)] = path
     return found
@@ -185,16 +201,17 @@ def _by_case(images: dict[str, Path], labels: dict[str, Path], *, suffixed: bool
     return cases
 
 
-def _readable(root: Path, cases: list[CasePaths], problems: list[str]) -> tuple[CasePaths, ...]:
+def _readable(root: Path, cases: list[CasePaths], problems: list[Problem]) -> tuple[CasePaths, ...]:
     """Keep the cases whose files can be read and lie on one grid; name the others."""
     kept = []
     for case in sorted(cases, key=lambda case: case.id):
         try:
             label = probe(case.label)
-            faults = [text for path in case.images if (text := _mismatch(root, probe(path), path, label, case.label))]
+            found = [_mismatch(root, probe(path), path, label, case.label) for path in case.images]
+            faults = [Problem("E_GEOMETRY_MISMATCH", text) for text in found if text]
         except MedsegError as error:
-            faults = [str(error)]
-        problems.extend(f"Case {printable(case.id)} was left out: {text}" for text in faults)
+            faults = [Problem(error.code, str(error))]
+        problems.extend(Problem(f.code, f"Case {printable(case.id)} was left out: {f.text}") for f in faults)
         if not faults:
             kept.append(case)
     return tuple(kept)
@@ -211,7 +228,7 @@ def _mismatch(root: Path, image: Probe, image_path: Path, label: Probe, label_pa
     return ""
 
 
-def _read_split(root: Path, ids: set[str], problems: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+def _read_split(root: Path, ids: set[str], problems: list[Problem]) -> tuple[dict[str, str], dict[str, str]]:
     path = root / "split.csv"
     if not path.is_file():
         return {}, {}
@@ -231,17 +248,17 @@ def _read_split(root: Path, ids: set[str], problems: list[str]) -> tuple[dict[st
     missing = sorted(ids - set(chosen))
     if missing:
         shown = ", ".join(printable(name) for name in missing[:5]) + (" ..." if len(missing) > 5 else "")
-        problems.append(f"split.csv does not name {len(missing)} of the cases: {shown}.")
+        problems.append(Problem("E_USAGE", f"split.csv does not name {len(missing)} of the cases: {shown}."))
     groups = {name: row["group"] for name, row in chosen.items() if row.get("group")}
     return {name: row["split"] for name, row in chosen.items()}, groups
 
 
-def _left_out(root: Path, path: Path, reason: str) -> str:
+def _left_out(root: Path, path: Path, reason: str) -> Problem:
     try:
         size = f" ({_shape(probe(path))} voxels)"
     except MedsegError as error:
         size = f" ({error.code})"
-    return f"{_short(root, path)}{size} {reason}; it was left out."
+    return Problem("E_INPUT_EMPTY", f"{_short(root, path)}{size} {reason}; it was left out.")
 
 
 def _shape(found: Probe) -> str:

@@ -16,7 +16,15 @@ from typing import Any, BinaryIO
 from medseg.io import dicom_objects
 from medseg.io.dicom_enhanced import first, frames_of, number, numbers, text
 from medseg.io.dicom_slice import Moment, SliceHeader, Stored
-from medseg.io.dicom_structure import PIXEL_DATA, DamagedDicomError, NotDicomError, Skeleton, opened
+from medseg.io.dicom_structure import (
+    DOUBLE_PIXELS,
+    FLOAT_PIXELS,
+    PIXEL_DATA,
+    DamagedDicomError,
+    NotDicomError,
+    Skeleton,
+    opened,
+)
 
 PARSE_FAULTS = (
     ArithmeticError,
@@ -72,6 +80,7 @@ _TAGS = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
+_BITS = {PIXEL_DATA: (8, 16, 32), FLOAT_PIXELS: (32,), DOUBLE_PIXELS: (64,)}
 _LOCALIZER = ("LOCALIZER", "SCOUT")
 
 MAX_FRAMES = 65536
@@ -144,7 +153,7 @@ def _stored(dataset: Any, skeleton: Skeleton, mark: str) -> Stored:
     if samples != 1 or not photometric.startswith("MONOCHROME"):
         raise dicom_objects.colour()
     bits = int(dataset.BitsAllocated)
-    if not rows or not columns or bits not in (8, 16, 32, 64):
+    if not rows or not columns or bits not in _BITS[skeleton.pixel_tag or PIXEL_DATA]:
         raise DamagedDicomError(f"declares an impossible image of {rows} x {columns} with {bits} bits")
     if dataset.get("ModalityLUTSequence"):
         what = "an image whose values go through a lookup table"

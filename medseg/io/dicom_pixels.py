@@ -90,15 +90,13 @@ def voxel_type(slices: Sequence[SliceHeader]) -> np.dtype[Any]:
     return np.dtype(np.float64 if is_wide else np.float32)
 
 
-def read_pixels(slices: Sequence[SliceHeader], valid_range: bool = True) -> Pixels:
+def read_pixels(slices: Sequence[SliceHeader]) -> Pixels:
     """Read every file once: hash its bytes, parse them, decode them.
 
     Parameters
     ----------
     slices : sequence of SliceHeader
         The stack in its order.
-    valid_range : bool
-        Set padding to the lowest valid value (see Notes).
 
     Notes
     -----
@@ -117,7 +115,7 @@ def read_pixels(slices: Sequence[SliceHeader], valid_range: bool = True) -> Pixe
     kind = voxel_type(slices)
     # Memory order k, j, i: each decoded slice is written in one run; the transposed view is what others see.
     voxels = np.empty((len(slices), first.rows, first.columns), dtype=kind)
-    padding = np.zeros(voxels.shape, dtype=bool) if valid_range and any(s.padding for s in slices) else None
+    padding = np.zeros(voxels.shape, dtype=bool) if any(s.padding for s in slices) else None
     hashes: dict[Path, str] = {}
     n_bytes = 0
     by_file: dict[Path, list[int]] = {}

@@ -58,7 +58,7 @@ def usage_refusal(path: Path, found: str, expected: str, *, remedy: str) -> Usag
 
 
 def not_writable(found: str, expected: str, *, remedy: str) -> UsageError:
-    """Return the refusal to write a value into a format that cannot hold it; the path is a temporary one, so unnamed."""
+    """Return the refusal to write a value that the format cannot hold; a writer's path is temporary, so unnamed."""
     return UsageError("E_USAGE", found=found, expected=expected, not_done="nothing was written", remedy=remedy)
 
 

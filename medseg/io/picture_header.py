@@ -61,6 +61,14 @@ class PictureHead:
 
 
 def read_head(path: Path, data: bytes, options: ReadOptions) -> PictureHead:
+    """Return the header of a whole PNG or JPEG file.
+
+    Raises
+    ------
+    InputError
+        E_INPUT_UNREADABLE for damage, E_TOO_LARGE by the predicted size, E_INPUT_FORMAT and E_DIMENSIONS_UNSUPPORTED
+        for pictures of a kind that is not read.
+    """
     head = _png_head(path, data, options) if data.startswith(PNG_MAGIC) else _jpeg_head(path, data)
     n_bytes = head.shape[0] * head.shape[1] * head.n_samples * (2 if head.bits > 8 else 1)
     check_size(path, n_bytes, options.max_bytes)

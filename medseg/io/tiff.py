@@ -7,7 +7,10 @@ known to be there.
 from __future__ import annotations
 
 import io
+import logging
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -43,7 +46,7 @@ _COMPRESSIONS = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "PackBits"
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _COLOURS = {_MINISWHITE: 1, _MINISBLACK: 1, _RGB: 3, _PALETTE: 1, _YCBCR: 3}
 _TYPES = {1: ("u", (1, 2, 4, 8, 10, 12, 14, 16, 32, 64)), 2: ("i", (8, 16, 32, 64)), 3: ("f", (16, 32, 64))}
-_DECODING_ERRORS = (ValueError, RuntimeError, KeyError, IndexError, TypeError, OSError, struct.error)
+_DECODING_ERRORS = (ValueError, RuntimeError, KeyError, IndexError, TypeError, OSError, ArithmeticError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,7 @@ def _decoded(path: Path, data: bytes, plan: _Plan) -> tuple[AnyArray, tuple[Noti
     out = np.empty((len(plan.names), n_z, page.height, page.width), plan.dtype)
     notices: list[Notice] = []
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as tif:
+        with _silenced(), tifffile.TiffFile(io.BytesIO(data)) as tif:
             for c, row in enumerate(plan.layout.pages):
                 for z, number in enumerate(row):
                     samples, said = _colours(_samples(tif, data, plan, number), plan, page)
@@ -235,6 +238,17 @@ def _decoded(path: Path, data: bytes, plan: _Plan) -> tuple[AnyArray, tuple[Noti
     return out[list(plan.kept)] if len(plan.kept) < len(plan.names) else out, tuple(notices)
 
 
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep the library's remarks from the terminal; a log that the application has set up still receives them."""
+    logger, handler = logging.getLogger("tifffile"), logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 def _samples(tif: tifffile.TiffFile, data: bytes, plan: _Plan, number: int) -> AnyArray:
     """Return the values of one page as (s, y, x)."""
     if len(plan.pages) == 1 and number > 0:
@@ -243,6 +257,9 @@ def _samples(tif: tifffile.TiffFile, data: bytes, plan: _Plan, number: int) -> A
     decoded = tif.pages[page.number]
     if not isinstance(decoded, tifffile.TiffPage):
         decoded = decoded.aspage()
+    theirs = (decoded.imagelength, decoded.imagewidth, decoded.samplesperpixel, tuple(decoded.dataoffsets))
+    if theirs != (page.height, page.width, page.samples, page.offsets):  # else it would fill gaps with zeros
+        raise ValueError("the page can be understood in two ways")
     array = np.asarray(decoded.asarray())
     if page.samples == 1:
         return array.reshape(1, page.height, page.width)

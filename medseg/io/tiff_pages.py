@@ -60,6 +60,11 @@ class Page:
         return value.split(b"\0")[0].decode("utf-8", "replace") if isinstance(value, bytes) else ""
 
     @property
+    def offsets(self) -> tuple[int | float, ...]:
+        """Where each strip or tile begins."""
+        return self.numbers(324 if 322 in self.tags else 273)
+
+    @property
     def height(self) -> int:
         """Rows."""
         return self.number_of(257)
@@ -168,7 +173,9 @@ class _Reader:
     def _value(self, entry: bytes, number: int) -> Value:
         code, kind = struct.unpack_from(self.order + "HH", entry)
         n = struct.unpack_from(self.order + ("Q" if self.big else "I"), entry, 4)[0]
-        letter, unit = _TYPES.get(kind, ("B", 1))
+        if kind not in _TYPES:  # another reader might skip such a tag: two readings of one file are one too many
+            raise refusal(self.path, f"tag {code} of unknown type {kind} on page {number + 1}", "the types of TIFF")
+        letter, unit = _TYPES[kind]
         n_bytes = n * unit
         if n_bytes > MAX_TEXT:
             raise refusal(self.path, f"{n_bytes:,} bytes in tag {code} of page {number + 1}", f"at most {MAX_TEXT:,}")
@@ -201,7 +208,7 @@ def check_pixels(path: Path, page: Page, size: int) -> None:
         found = f"{page.width} x {page.height} pixels with {page.samples} values on {where}"
         raise refusal(path, found, "sizes above zero")
     tiled = 322 in page.tags
-    offsets = page.numbers(324 if tiled else 273)
+    offsets = page.offsets
     counts = page.numbers(325 if tiled else 279)
     if not counts and len(offsets) == 1 and page.number_of(259, 1) == 1:
         counts = (page.n_bytes,)  # an old habit: the size of a single plain strip goes without saying

@@ -68,9 +68,8 @@ def _write_volume(volume: Volume, path: Path) -> None:
     elif kind in _OME_TYPES:
         _write_ome(array, volume.grid, volume.channels, path)
     else:
-        raise not_writable(
-            path, f"pixels of type {array.dtype}", "up to 32 bits, or floats", remedy="Convert the image."
-        )
+        found, remedy = f"pixels of type {array.dtype}", "Convert the pixels to 16 bits or float32."
+        raise not_writable(found, "whole numbers of up to 32 bits, or floats", remedy=remedy)
 
 
 def _write_imagej(array: AnyArray, grid: Grid, path: Path) -> None:

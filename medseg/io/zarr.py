@@ -44,6 +44,7 @@ def write_maps(volume: Volume, path: Path) -> None:
     partial = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        partial.mkdir()
         _write(volume, partial)
         _flush(partial)
         _check_written(volume, partial, path)

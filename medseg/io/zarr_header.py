@@ -105,7 +105,7 @@ def chunk_files(path: Path, array: ZarrArray) -> list[Path]:
 
 
 def _version_2(path: Path, folder: Path, meta: dict[str, Any]) -> ZarrArray:
-    coders = [meta.get("compressor"), *(meta.get("filters") or [])]
+    coders = [meta.get("compressor"), *_list(path, meta.get("filters"))]
     _check_codecs(path, [c.get("id") if isinstance(c, dict) else c for c in coders if c is not None])
     separator = meta.get("dimension_separator", ".")
     shape, chunks = _sizes(path, meta.get("shape")), _sizes(path, meta.get("chunks"))
@@ -129,10 +129,10 @@ def _version_3(path: Path, folder: Path, meta: dict[str, Any]) -> ZarrArray:
 def _codecs(path: Path, meta: dict[str, Any]) -> list[dict[str, Any]]:
     """Return all codecs of a Zarr 3 array, those inside shards included."""
     codecs: list[dict[str, Any]] = []
-    for codec in meta.get("codecs") or []:
+    for codec in _list(path, meta.get("codecs")):
         codecs.append(_dict(path, codec))
         inner = _dict(path, codec.get("configuration") or {})
-        nested = (*(inner.get("codecs") or []), *(inner.get("index_codecs") or []))
+        nested = (*_list(path, inner.get("codecs")), *_list(path, inner.get("index_codecs")))
         codecs.extend(_dict(path, n) for n in nested)
     return codecs
 
@@ -178,6 +178,12 @@ def _json(path: Path, file: Path) -> dict[str, Any]:
         return _dict(path, json.loads(file.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise refusal(path, f"damaged metadata in {file.name}", "JSON") from error
+
+
+def _list(path: Path, value: object) -> list[Any]:
+    if value is not None and not isinstance(value, list):
+        raise refusal(path, f"metadata {str(value)[:40]!r}", "a list")
+    return value or []
 
 
 def _dict(path: Path, value: object) -> dict[str, Any]:

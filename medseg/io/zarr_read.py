@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,8 @@ def _transforms(
     """Return scale and translation per axis: the level's own, then the image's."""
     size, shift = dict.fromkeys(axes, 1.0), dict.fromkeys(axes, 0.0)
     for owner in (level, scale):
-        for step in owner.get("coordinateTransformations") or []:
+        steps = owner.get("coordinateTransformations") or []
+        for step in steps if isinstance(steps, list) else [steps]:
             kind = step.get("type") if isinstance(step, dict) else None
             if kind == "identity":
                 continue
@@ -204,13 +206,15 @@ def _voxels(path: Path, plan: _Plan) -> AnyArray:
 
     where: list[Any] = [plan.fixed.get(a, slice(None)) for a in plan.axes]
     try:
-        stored = zarr.open_array(plan.array.folder, mode="r", zarr_format=plan.array.version)
-        if tuple(stored.shape) != plan.array.shape:
-            raise refusal(path, f"the shape {stored.shape}", f"{plan.array.shape}")
-        array = np.asarray(stored[tuple(where)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata, which were judged by our own rules before
+            stored = zarr.open_array(plan.array.folder, mode="r", zarr_format=plan.array.version)
+            if tuple(stored.shape) != plan.array.shape:
+                raise refusal(path, f"the shape {stored.shape}", f"{plan.array.shape}")
+            array = np.asarray(stored[tuple(where)])
     except MedsegError:
         raise
-    except (ValueError, RuntimeError, TypeError, KeyError, OSError, EOFError) as error:
+    except (ValueError, RuntimeError, TypeError, KeyError, OSError, EOFError, ArithmeticError) as error:
         raise refusal(path, f"a damaged or incomplete chunk ({error})", "intact chunks") from error
     array = array.astype(plan.array.dtype, copy=False)
     if "c" not in plan.axes:

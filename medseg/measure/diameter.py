@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from medseg.ops.line_ends import line_ends
+
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 _FEW = 48
 _CHUNK = 1024
 
 
-def longest_diameter(mask: Mask, world_from_index: Floats) -> float:
-    """Return the largest distance between the centres of two voxels of a mask, in the unit of the world.
+def longest_diameter(array: npt.NDArray[Any], number: int, world_from_index: Floats) -> float:
+    """Return the largest distance between the centres of two voxels of an id, in the unit of the world.
 
     Parameters
     ----------
-    mask : (n, m) or (n, m, l) bool array
-        With at least one voxel set.
+    array : (n, m) or (n, m, l) label array
+        Holds `number` at least once.
+    number : int
     world_from_index : (d+1, d+1) float64 array
 
     Returns
@@ -29,24 +33,33 @@ def longest_diameter(mask: Mask, world_from_index: Floats) -> float:
 
     Examples
     --------
-    >>> longest_diameter(np.ones((1, 2, 3), bool), np.diag([1.0, 3.0, 2.0, 1.0]))
+    >>> longest_diameter(np.ones((1, 2, 3), int), 1, np.diag([1.0, 3.0, 2.0, 1.0]))
     5.0
     """
-    return farthest_pair(_line_ends(mask), world_from_index[:-1, :-1])
+    axis = int(np.argmax(array.shape))
+    return farthest_pair(line_ends(array, number, axis), world_from_index[:-1, :-1])
 
 
-def longest_slice_diameter(mask: Mask, world_from_index: Floats, axis: int) -> float:
-    """Return the largest distance within one slice of the mask across `axis`, in the unit of the world."""
+def longest_slice_diameter(array: npt.NDArray[Any], number: int, world_from_index: Floats, axis: int) -> float:
+    """Return the largest distance within one slice across `axis`, in the unit of the world.
+
+    Parameters are those of `longest_diameter`, and the axis that the slices are stacked along.
+    """
     columns = np.delete(world_from_index[:-1, :-1], axis, axis=1)
-    slices = np.moveaxis(mask, axis, 0)
+    along = max((a for a in range(array.ndim) if a != axis), key=lambda a: array.shape[a])
+    points = line_ends(array, number, along)
+    points = points[np.argsort(points[:, axis], kind="stable")]
+    starts = np.flatnonzero(np.diff(points[:, axis], prepend=-1))
+    flat = np.delete(points, axis, axis=1)
+    low, high = np.minimum.reduceat(flat, starts), np.maximum.reduceat(flat, starts)
+    reach = np.sqrt((((high - low) * np.sqrt((columns**2).sum(axis=0))) ** 2).sum(axis=1))
+    stops = np.append(starts[1:], len(points))
     best = 0.0
-    for layer in slices:
-        if not layer.any():
-            continue
-        points = _line_ends(layer)
-        reach = (points.max(axis=0) - points.min(axis=0)) * np.sqrt((columns**2).sum(axis=0))
-        if float(np.hypot(*reach)) * (1 + 1e-3) > best:  # no pair can be farther than its box: most slices end here
-            best = max(best, farthest_pair(points, columns))
+    for row in np.argsort(-reach):
+        # no pair is farther apart than its box is long (axes may lean by a thousandth): most slices end here
+        if reach[row] * (1 + 2e-3) <= best:
+            break
+        best = max(best, farthest_pair(flat[starts[row] : stops[row]], columns))
     return best
 
 
@@ -83,15 +96,3 @@ def _hull(points: Indices) -> npt.NDArray[np.int64]:
     if rank == 1:
         return np.array([flat[:, 0].argmin(), flat[:, 0].argmax()])
     return np.asarray(ConvexHull(flat).vertices, np.int64)
-
-
-def _line_ends(mask: Mask) -> Indices:
-    """Return the first and the last voxel of every line along the longest axis; no other can be a hull corner."""
-    axis = int(np.argmax(mask.shape))
-    lines = np.moveaxis(mask, axis, -1)
-    occupied = np.argwhere(lines.any(axis=-1))
-    picked = lines[tuple(occupied.T)]
-    first = picked.argmax(axis=-1)
-    last = picked.shape[-1] - 1 - picked[:, ::-1].argmax(axis=-1)
-    ends = np.concatenate([np.column_stack([occupied, first]), np.column_stack([occupied, last])])
-    return np.insert(ends[:, :-1], axis, ends[:, -1], axis=1).astype(np.int64)

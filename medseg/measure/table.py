@@ -110,10 +110,10 @@ def _sized(array: Any, found: Moments, grid: Grid) -> dict[str, Any]:
     wide = np.array(grid.shape) > 1
     for row, number in enumerate(found.ids):
         box = tuple(slice(int(a), int(b)) for a, b in zip(found.start[row], found.stop[row], strict=True))
-        mask = array[box] == number
-        longest.append(longest_diameter(mask, grid.world_from_index))
+        part, place = array[box], grid.world_from_index
+        longest.append(longest_diameter(part, int(number), place))
         if patient:
-            longest_axial.append(longest_slice_diameter(mask, grid.world_from_index, axial))
+            longest_axial.append(longest_slice_diameter(part, int(number), place, axial))
         at_edge = (found.start[row] == 0) | (found.stop[row] == np.array(grid.shape))
         cut.append(bool((at_edge & wide).any()))
     columns: dict[str, Any] = {f"longest_diameter_{grid.unit}": np.array(longest, np.float64)}

@@ -13,6 +13,8 @@ from medseg.ops.compiled import kernels
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
+_LARGEST_TABLE = 1 << 24
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -44,13 +46,13 @@ def moments(array: npt.NDArray[Any]) -> Moments:
     >>> found.ids.tolist(), found.voxels.tolist(), found.centroid.tolist()
     ([7], [2], [[0.5, 1.0]])
     """
-    ids, rank = ranked(array)
-    d = array.ndim
-    solid = rank.reshape((1,) * (3 - d) + rank.shape)
+    order = _memory_order(array)
+    ids, numbers, place = _placed(array.transpose(order))
+    solid = numbers.reshape((1,) * (3 - array.ndim) + numbers.shape)
     loops = kernels("moments_kernels")
     locate = _located if loops is None else loops.located
-    voxels, start, stop, total = (column[1:] for column in locate(solid, len(ids) + 1))
-    axes = slice(3 - d, None)
+    voxels, start, stop, total = (column[1:] for column in locate(solid, place, len(ids) + 1))
+    axes = [order.index(a) + 3 - array.ndim for a in range(array.ndim)]
     return Moments(ids, voxels, start[:, axes], stop[:, axes], total[:, axes] / voxels[:, None])
 
 
@@ -69,32 +71,52 @@ def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
     (n, 4) float64 array
         Rows as in `moments`; NaN where an id covers no finite value. The deviation is that of the population.
     """
-    ids, rank = ranked(array)
+    order = _memory_order(array)
+    ids, numbers, place = _placed(array.transpose(order))
+    values = np.ascontiguousarray(channel.transpose(order))
     loops = kernels("moments_kernels")
     summarise = _summarised if loops is None else loops.summarised
-    found: Floats = summarise(rank.reshape(-1), np.ascontiguousarray(channel).reshape(-1), len(ids) + 1)[1:]
+    found: Floats = summarise(numbers.reshape(-1), place, values.reshape(-1), len(ids) + 1)[1:]
     return found
 
 
-def ranked(array: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[np.int32]]:
-    """Return the ids without 0, and the array with each id replaced by its place among them (from 1)."""
+def _placed(array: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """Return the ids without 0, an array of numbers, and a table from each number to the id's place, from 1.
+
+    The numbers are the ids themselves unless those are so large that the table would be too.
+    """
     top = int(array.max(initial=0))
-    if array.min(initial=0) >= 0 and top < 1 << 24:
-        seen = np.zeros(top + 1, np.bool_)
-        seen[array.reshape(-1)] = True
+    if array.min(initial=0) >= 0 and top < _LARGEST_TABLE:
+        seen = _seen(array, top)
         seen[0] = False
         ids = np.flatnonzero(seen)
         place = np.zeros(top + 1, np.int32)
         place[ids] = np.arange(1, len(ids) + 1)
-        return ids.astype(np.int64), np.ascontiguousarray(place[array])
+        return ids.astype(np.int64), np.ascontiguousarray(array), place
     ids = np.unique(array)
     ids = ids[ids != 0]
     ranks = np.where(array == 0, 0, np.searchsorted(ids, array) + 1)
-    return ids.astype(np.int64), np.ascontiguousarray(ranks, dtype=np.int32)
+    return ids.astype(np.int64), np.ascontiguousarray(ranks), np.arange(len(ids) + 1, dtype=np.int32)
 
 
-def _located(rank: npt.NDArray[np.int32], n: int) -> tuple[npt.NDArray[Any], ...]:
+def _seen(array: npt.NDArray[Any], top: int) -> npt.NDArray[np.bool_]:
+    seen = np.zeros(top + 1, np.bool_)
+    loops = kernels("moments_kernels")
+    if loops is None:
+        seen[array.reshape(-1)] = True
+    else:
+        loops.mark(np.ascontiguousarray(array).reshape(-1), seen)
+    return seen
+
+
+def _memory_order(array: npt.NDArray[Any]) -> list[int]:
+    """Return the axes from the slowest to the fastest: a walk across the memory takes several times longer."""
+    return sorted(range(array.ndim), key=lambda a: -abs(array.strides[a]))
+
+
+def _located(numbers: npt.NDArray[Any], place: npt.NDArray[np.int32], n: int) -> tuple[npt.NDArray[Any], ...]:
     """Do without the compiler what `moments_kernels.located` does."""
+    rank = place[numbers]
     index = np.nonzero(rank)
     labels = rank[index]
     voxels = np.bincount(labels, minlength=n)
@@ -106,8 +128,9 @@ def _located(rank: npt.NDArray[np.int32], n: int) -> tuple[npt.NDArray[Any], ...
     return voxels, start, stop, total
 
 
-def _summarised(rank: npt.NDArray[np.int32], values: npt.NDArray[Any], n: int) -> Floats:
+def _summarised(numbers: npt.NDArray[Any], place: npt.NDArray[np.int32], values: npt.NDArray[Any], n: int) -> Floats:
     """Do without the compiler what `moments_kernels.summarised` does."""
+    rank = place[numbers]
     known = (rank != 0) & np.isfinite(values)
     labels, lit = rank[known], values[known].astype(np.float64)
     count = np.bincount(labels, minlength=n)

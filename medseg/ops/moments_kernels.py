@@ -10,16 +10,23 @@ from medseg.ops.compiled import compiled
 
 
 @compiled()
-def located(rank: Any, n: int) -> Any:
-    """Return voxels, box and sum of coordinates of each rank; rank 0 stays empty."""
+def mark(numbers: Any, seen: Any) -> None:
+    """Mark which numbers occur."""
+    for v in range(numbers.shape[0]):
+        seen[numbers[v]] = True
+
+
+@compiled()
+def located(numbers: Any, place: Any, n: int) -> Any:
+    """Return voxels, box and sum of coordinates at each place; place 0, the background, stays empty."""
     voxels = np.zeros(n, np.int64)
     start = np.full((n, 3), np.iinfo(np.int64).max, np.int64)
     stop = np.zeros((n, 3), np.int64)
     total = np.zeros((n, 3), np.float64)
-    for i in range(rank.shape[0]):
-        for j in range(rank.shape[1]):
-            for k in range(rank.shape[2]):
-                r = rank[i, j, k]
+    for i in range(numbers.shape[0]):
+        for j in range(numbers.shape[1]):
+            for k in range(numbers.shape[2]):
+                r = place[numbers[i, j, k]]
                 if r == 0:
                     continue
                 voxels[r] += 1
@@ -32,15 +39,15 @@ def located(rank: Any, n: int) -> Any:
 
 
 @compiled()
-def summarised(rank: Any, values: Any, n: int) -> Any:
-    """Return mean, deviation, minimum and maximum of the finite values under each rank; NaN where there are none."""
+def summarised(numbers: Any, place: Any, values: Any, n: int) -> Any:
+    """Return mean, deviation, minimum and maximum of the finite values at each place; NaN where there are none."""
     # deviations are summed from the first value of each id: large offsets would cancel the digits otherwise
     count = np.zeros(n, np.int64)
     base = np.zeros(n, np.float64)
     sums = np.zeros((n, 2), np.float64)
     out = np.full((n, 4), np.nan, np.float64)
-    for v in range(rank.shape[0]):
-        r = rank[v]
+    for v in range(numbers.shape[0]):
+        r = place[numbers[v]]
         value = float(values[v])
         if r == 0 or not np.isfinite(value):
             continue

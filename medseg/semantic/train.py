@@ -119,13 +119,15 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
 
 
 def _check_start(dataset: Dataset, out: Path, folder: Path, options: TrainOptions) -> None:
-    if dataset.problems and not options.skip_unpaired:
-        shown = "; ".join(dataset.problems[:10]) + (" ..." if len(dataset.problems) > 10 else "")
+    serious = [p for p in dataset.problems if p.code != "W_FILE_SKIPPED"]
+    if serious and not options.skip_unpaired:
+        codes = {p.code for p in serious}
+        shown = " ".join(p.text for p in serious[:10]) + (" ..." if len(serious) > 10 else "")
         raise InputError(
-            "E_INPUT_FORMAT",
+            codes.pop() if len(codes) == 1 else "E_INPUT_FORMAT",
             path=dataset.root,
-            found=f"{len(dataset.problems)} problems: {shown}",
-            expected="one label for each image and one image for each label",
+            found=f"{len(serious)} problems: {shown}",
+            expected="one label for each image and one image for each label, on one grid",
             not_done="no training was started",
             remedy="Mend the data set, or go on without these files by --skip-unpaired.",
         )

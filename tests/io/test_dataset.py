@@ -45,7 +45,7 @@ def test_orphans_litter_and_twins_are_named_and_left_out(put):
     (root / "labels" / "Thumbs.db").write_bytes(b"x")
     found = find_pairs(root)
     assert [case.id for case in found.cases] == ["a"]
-    told = "\n".join(found.problems)
+    told = "\n".join(map(str, found.problems))
     assert "images/c.nii.gz (11x9x7 voxels) has no label; it was left out." in told
     assert "labels/d.nii.gz (11x9x7 voxels) has no image; it was left out." in told
     assert "has the same name as a.nii" in told
@@ -63,9 +63,9 @@ def test_pairs_on_different_grids_or_unreadable_are_named_and_left_out(put, obli
     (root / "images/c.nii.gz").write_bytes(b"")
     found = find_pairs(root)
     assert found.cases == ()
-    assert "differ in size (11x9x7 and 12x9x7)" in found.problems[0]
-    assert "lie at different places" in found.problems[1]
-    assert "[E_INPUT_EMPTY]" in found.problems[2]
+    assert "differ in size (11x9x7 and 12x9x7)" in found.problems[0].text
+    assert "lie at different places" in found.problems[1].text
+    assert "[E_INPUT_EMPTY]" in found.problems[2].text
 
 
 def test_channel_suffixes_make_one_case_of_several_images(put):
@@ -76,8 +76,8 @@ def test_channel_suffixes_make_one_case_of_several_images(put):
     assert [case.id for case in found.cases] == ["a", "b"]
     assert [path.name for path in found.cases[1].images] == ["b_0000.nii.gz", "b_0001.nii.gz"]
     assert found.channels == ("0", "1")
-    assert found.problems[0] == "Case c has channel 0 where others have channels 0, 1."
-    assert "d_0007" in found.problems[1]  # a name that ends in digits is a case of its own where its label does too
+    assert found.problems[0].text == "Case c has channel 0 where others have channels 0, 1."
+    assert "d_0007" in found.problems[1].text  # a name that ends in digits is a case of its own where its label does too
 
 
 def test_an_msd_folder_is_read_from_its_description(put):
@@ -95,7 +95,7 @@ def test_an_msd_folder_is_read_from_its_description(put):
     assert [case.id for case in found.cases] == ["a"]
     assert found.classes == {1: "Anterior", 2: "Posterior"}
     assert found.channels == ("MRI",)
-    told = "\n".join(found.problems)
+    told = "\n".join(map(str, found.problems))
     assert "imagesTr/gone.nii.gz is listed in dataset.json but is not there." in told
     assert "imagesTr/extra.nii.gz (11x9x7 voxels) is not listed" in told
 
@@ -117,7 +117,7 @@ def test_the_split_table_is_obeyed(put):
     found = find_pairs(root)
     assert found.split == {"a": "train", "b": "val"}
     assert found.groups == {"a": "g1"}
-    assert found.problems == ("split.csv does not name 1 of the cases: c.",)
+    assert [p.text for p in found.problems] == ["split.csv does not name 1 of the cases: c."]
     (root / "split.csv").write_text("name,fold\na,1\n")
     with pytest.raises(InputError, match="columns id and split"):
         find_pairs(root)
@@ -170,7 +170,7 @@ def test_the_hippocampus_pack_is_208_pairs(data_pack):
 def test_every_fault_of_the_dirty_pack_is_named(data_pack):
     found = find_pairs(data_pack("hippocampus_dirty"))
     assert found.cases == ()
-    told = "\n".join(found.problems)
+    told = "\n".join(map(str, found.problems))
     for words in ("dot_DS_Store is no image", "118.nii.gz (37x52x33 voxels) has no label", "(512x512x94 voxels)"):
         assert words in told
     assert len(found.problems) == 4

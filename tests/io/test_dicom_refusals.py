@@ -202,6 +202,13 @@ def test_impossible_numbers_in_the_header_are_refused(tmp_path, keyword, value):
     assert refusal(tmp_path, dataset).code == "E_INPUT_UNREADABLE"
 
 
+def test_float_pixels_of_half_the_width_are_refused(tmp_path):
+    dataset = one_slice()
+    dataset.FloatPixelData = dataset.PixelData
+    del dataset.PixelData
+    assert refusal(tmp_path, dataset).code == "E_INPUT_UNREADABLE"
+
+
 def test_colour_is_no_scan(tmp_path):
     dataset = one_slice()
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0

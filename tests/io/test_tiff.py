@@ -12,7 +12,9 @@ import tifffile
 from medseg.errors import MedsegError, SeriesAmbiguousError
 from medseg.grid import Grid, image_grid
 from medseg.io.options import ReadOptions
+from medseg.io.read import read_labels
 from medseg.io.tiff import probe_tiff, read_tiff, write_tiff
+from medseg.io.write import write
 from medseg.labels import Instances, LabelMap
 from medseg.volume import Volume
 
@@ -225,7 +227,8 @@ def test_white_is_zero_is_turned_round(tmp_path, dtype):
     stored = RNG.integers(0, np.iinfo(dtype).max, (13, 17), dtype=dtype)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite")
     read = read_tiff(tmp_path / "a.tif", PLAIN)
-    assert "W_INVERTED_PHOTOMETRIC" in codes(read)
+    assert codes(read).count("W_INVERTED_PHOTOMETRIC") == 1
+    assert "W_INVERTED_PHOTOMETRIC" in [n.code for n in probe_tiff(tmp_path / "a.tif", PLAIN).warnings]
     np.testing.assert_array_equal(read.array[0], np.iinfo(dtype).max - stored)
 
 
@@ -340,6 +343,9 @@ def little_tiff(*, width: int = 4, height: int = 4, link: int = 0, extra: tuple 
     ("data", "code"),
     [
         (little_tiff(link=8), "E_INPUT_UNREADABLE"),
+        (little_tiff().replace(struct.pack("<HHI", 273, 4, 1), struct.pack("<HHI", 273, 99, 1)), "E_INPUT_UNREADABLE"),
+        (little_tiff().replace(struct.pack("<HHI", 279, 4, 1), struct.pack("<HHI", 279, 99, 1)), "E_INPUT_UNREADABLE"),
+        (little_tiff().replace(struct.pack("<HHI", 273, 4, 1), struct.pack("<HHI", 273, 11, 1)), "E_INPUT_UNREADABLE"),
         (little_tiff(link=999_999), "E_INPUT_UNREADABLE"),
         (little_tiff(width=65_000, height=65_000), "E_TOO_LARGE"),
         (little_tiff(width=0), "E_INPUT_UNREADABLE"),
@@ -382,6 +388,15 @@ def test_flipped_bytes_never_crash_the_reader(tmp_path):
     assert n_refused > 100
 
 
+def test_the_librarys_remarks_do_not_reach_the_terminal(tmp_path, capfd):
+    text = struct.pack("<HHII", 305, 2, 100, 999_999)  # a program's name that lies outside the file
+    data = little_tiff(extra=((305, 2, 100, 999_999),))
+    assert text in data
+    (tmp_path / "a.tif").write_bytes(data)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif", PLAIN).array.ravel(), np.arange(16))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_tile_larger_than_the_limit_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", FLAT, tile=(4096, 4096))
     assert refusal_of(tmp_path / "a.tif", ReadOptions(max_bytes=1 << 20)).code == "E_TOO_LARGE"
@@ -402,7 +417,8 @@ def test_an_imagej_stack_kept_as_one_page_is_read_whole(tmp_path):
 
 def ome(path: Path, inner: str, *, size: str = 'SizeZ="6" SizeC="1" SizeT="1"', root: str = "", head: str = "") -> Path:
     text = (
-        f'<?xml version="1.0"?>{head}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" {root}><Image ID="Image:0">'
+        f'<?xml version="1.0"?>{head}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" {root}>'
+        '<Image ID="Image:0">'
         f'<Pixels DimensionOrder="XYZCT" Type="uint16" SizeX="17" SizeY="13" {size}>{inner}</Pixels></Image></OME>'
     )
     return described(path, text)
@@ -517,11 +533,26 @@ def test_the_same_labels_give_the_same_bytes(tmp_path):
         assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
 
 
-def test_a_scan_is_not_written_as_a_picture(tmp_path, oblique_grid):
-    with pytest.raises(MedsegError) as caught:
-        write_tiff(LabelMap(np.zeros(oblique_grid.shape, np.uint8), oblique_grid), tmp_path / "a.tif")
-    assert caught.value.code == "E_USAGE"
+def test_what_tiff_cannot_hold_is_not_written_and_no_temporary_name_is_told(tmp_path, oblique_grid):
+    values = (
+        LabelMap(np.zeros(oblique_grid.shape, np.uint8), oblique_grid),
+        LabelMap(np.zeros((1, 4, 5), np.uint8), image_grid((1, 4, 5), (1.0, 1.0, 1.0), "um")),
+        Volume(np.zeros((1, 13, 17), np.int64), grid_of(2)),
+    )
+    for value in values:
+        with pytest.raises(MedsegError) as caught:
+            write_tiff(value, tmp_path / "a.tif")
+        assert (caught.value.code, caught.value.path) == ("E_USAGE", None)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_whole_run_through_the_public_door_keeps_grid_and_numbers(tmp_path):
+    labels = LabelMap(STACK.astype(np.int64) * 7, grid_of(3))
+    receipt = write(labels, tmp_path / "a.tif")
+    back = read_labels(tmp_path / "a.tif")
+    np.testing.assert_array_equal(back.array, labels.array)
+    assert back.grid.same_as(labels.grid)
+    assert receipt.n_bytes == (tmp_path / "a.tif").stat().st_size
 
 
 # --- real files -------------------------------------------------------------------------------------------------

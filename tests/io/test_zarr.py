@@ -1,6 +1,7 @@
 """OME-Zarr: maps come back on their own grid, and what is missing on disk is counted."""
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,27 @@ def test_writing_again_replaces_the_maps_whole(tmp_path, oblique_grid):
     assert read_zarr(tmp_path / "a.ome.zarr", PLAIN).channels == ("0",)
 
 
+def test_maps_that_cannot_be_written_leave_nothing_behind(tmp_path, oblique_grid):
+    with pytest.raises(MedsegError) as caught:
+        write_maps(maps_of(oblique_grid), tmp_path / "absent file" / "a.ome.zarr")
+    assert caught.value.code == "E_PERMISSION"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        with pytest.raises(MedsegError) as caught:
+            write_maps(maps_of(oblique_grid), tmp_path / "a.ome.zarr")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "E_DISK_FULL"
+    assert not list(tmp_path.glob("*.zarr")) + list(tmp_path.glob(".*"))
+
+
+def test_one_slice_is_a_flat_image(tmp_path):
+    read = read_zarr(image(tmp_path / "a.zarr", STACK[:1], chunks=(1, 16, 40)), PLAIN)
+    np.testing.assert_array_equal(read.array, STACK[:1])
+    assert read.grid.spacing == (0.5, 0.25)
+
+
 @pytest.mark.parametrize("version", [2, 3])
 def test_a_simple_image_is_read_with_its_spacing(tmp_path, version):
     path = image(tmp_path / "a.zarr", version=version)
@@ -140,6 +162,11 @@ def test_time_and_channels_are_chosen(tmp_path, version):
     assert refusal_of(path).code == "E_DIMENSIONS_UNSUPPORTED"
     np.testing.assert_array_equal(read_zarr(path, ReadOptions(frame=1)).array, movie[1])
     np.testing.assert_array_equal(read_zarr(path, ReadOptions(frame=1, channel=1)).array, movie[1, 1:])
+
+
+def test_an_empty_list_of_filters_is_no_fault(tmp_path):
+    path = edited(image(tmp_path / "a.zarr"), "0/.zarray", filters=[])
+    np.testing.assert_array_equal(read_zarr(path, PLAIN).array[0], STACK)
 
 
 def test_missing_chunks_are_counted(tmp_path):
@@ -183,6 +210,7 @@ def test_a_plain_chunk_cut_short_is_refused(tmp_path):
         ({"dtype": "|O"}, "E_UNSAFE_CONTENT"),
         ({"dtype": "<U9"}, "E_INPUT_FORMAT"),
         ({"filters": [{"id": "pickle"}]}, "E_UNSAFE_CONTENT"),
+        ({"filters": True}, "E_INPUT_UNREADABLE"),
         ({"compressor": {"id": "mystery"}}, "E_INPUT_FORMAT"),
     ],
 )

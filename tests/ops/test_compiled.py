@@ -77,7 +77,7 @@ def test_several_threads_may_run_the_same_loops_at_once():
 
 
 def test_importing_the_operations_loads_neither_the_compiler_nor_torch():
-    names = "affine argmax compiled components intensity reorient resample separable tiles".split()
+    names = ["affine", "argmax", "compiled", "components", "intensity", "reorient", "resample", "separable", "tiles"]
     code = "import sys\n" + "".join(f"import medseg.ops.{n}\n" for n in names)
     code += "print([m for m in ('numba', 'torch', 'scipy', 'SimpleITK') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medseg.ops.moments import intensities, moments, ranked
+from medseg.ops.moments import intensities, moments
 
 
 @pytest.fixture(params=["compiled", "not compiled"])
@@ -46,9 +46,3 @@ def test_intensities_keep_their_digits_on_a_large_offset_and_skip_what_is_no_num
 def test_an_image_of_background_has_no_rows():
     assert len(moments(np.zeros((3, 4), np.uint8)).ids) == 0
     assert intensities(np.zeros((3, 4), np.uint8), np.ones((3, 4))).shape == (0, 4)
-
-
-def test_ranks_follow_the_order_of_the_ids():
-    ids, rank = ranked(np.array([[0, 9], [2**40, 4]]))
-    assert ids.tolist() == [4, 9, 2**40]
-    assert rank.tolist() == [[0, 2], [3, 1]]

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,7 @@ def test_tiles_of_one_axis_ascend_cover_every_voxel_and_end_at_the_border(length
     found = starts(length, patch, overlap)
     assert found[0] == 0
     assert found[-1] == max(0, length - patch)
-    assert all(0 < b - a <= patch for a, b in zip(found[:-1], found[1:], strict=True))
+    assert all(0 < b - a <= patch for a, b in pairwise(found))
 
 
 @given(LENGTHS, PATCHES, OVERLAPS)

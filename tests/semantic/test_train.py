@@ -39,10 +39,10 @@ def test_the_card_tells_what_was_learned_from_and_holds_no_unseen_case(trained):
 def test_the_training_folder_holds_plan_split_log_and_a_picture_of_the_curves(trained):
     folder = trained.with_name("balls.training")
     assert Plan.model_validate_json((folder / "plan.json").read_text()).name == "balls"
-    split = dict(csv.reader((folder / "split.csv").open()))
+    split = dict(csv.reader((folder / "split.csv").read_text().splitlines()))
     assert split["case_5"] == "test"
     assert not (folder / "cases/case_5.image.npy").exists()
-    log = list(csv.DictReader((folder / "log.csv").open()))
+    log = list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in log] == list(range(1, 13))
     assert float(log[-1]["loss"]) < 0.7 * float(log[0]["loss"])
     assert Image.open(folder / "curves.png").width > 300
@@ -60,7 +60,7 @@ def test_a_training_killed_and_resumed_gives_the_same_curve_and_weights(trained,
     resumed = replace(first, plan=None, resume=True)
     finish(train_steps(find_pairs(data_set), tmp_path / "balls", options=resumed))
     ours, whole = (
-        list(csv.DictReader((p / "log.csv").open()))
+        list(csv.DictReader((p / "log.csv").read_text().splitlines()))
         for p in (tmp_path / "balls.training", trained.with_name("balls.training"))
     )
     assert [r["loss"] for r in ours] == [r["loss"] for r in whole]

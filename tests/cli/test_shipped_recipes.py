@@ -1,0 +1,44 @@
+"""Every recipe under workflows/ runs, on small data."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+RECIPES = Path(__file__).resolve().parents[2] / "workflows"
+
+
+@pytest.fixture
+def _small_world(tmp_path, monkeypatch, model, dataset, scans):
+    """Make a working folder with what the recipes name, and a small model under the name of the built-in one."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(model, tmp_path / "models" / "hippocampus")
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path / "models"))
+    shutil.copytree(dataset, tmp_path / "hippocampus")
+    (scans / "broken.nii.gz").unlink()
+
+
+def test_these_are_all_recipes():
+    assert {path.name for path in RECIPES.glob("*.yaml")} == {"segment_folder.yaml", "train_hippocampus.yaml"}
+
+
+@pytest.mark.usefixtures("_small_world")
+def test_segment_folder_runs_and_runs_again(medseg, tmp_path):
+    first = medseg("run", RECIPES / "segment_folder.yaml")
+    assert first.code == 0, first.err
+    record = tmp_path / "results" / "more__c.medseg.json"
+    written = record.stat().st_mtime_ns
+    assert medseg("run", RECIPES / "segment_folder.yaml").code == 0
+    assert record.stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("_small_world")
+def test_train_hippocampus_runs_with_a_smaller_budget(medseg, tmp_path, small_plan):
+    recipe = yaml.safe_load((RECIPES / "train_hippocampus.yaml").read_text())
+    del recipe["options"]["minutes"]
+    recipe["options"] |= {"epochs": 1, "plan": str(small_plan), "device": "cpu"}
+    (tmp_path / "smaller.yaml").write_text(yaml.safe_dump(recipe))
+    done = medseg("run", tmp_path / "smaller.yaml")
+    assert done.code == 0, done.err
+    assert (tmp_path / "hippocampus_model" / "card.json").is_file()
