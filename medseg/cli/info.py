@@ -70,8 +70,9 @@ def examine(path: Path, options: ReadOptions) -> dict[str, Any]:
     from medseg.ops.intensity import inspect
 
     header = probe(path, options=options)
-    _, notices = inspect(read_with(path, options))
-    return _facts(header, (*header.warnings, *notices))
+    volume = read_with(path, options)
+    _, notices = inspect(volume)
+    return _facts(header, (*header.warnings, *volume.warnings, *notices))
 
 
 def refused(path: Path, error: MedsegError) -> dict[str, Any]:

@@ -20,6 +20,9 @@ _TYPES = {1: ("B", 1), 2: ("s", 1), 3: ("H", 2), 4: ("I", 4), 5: ("I", 8), 6: ("
           18: ("Q", 8)}  # fmt: skip
 _WANTED = {254, 256, 257, 258, 259, 262, 270, 273, 274, 277, 278, 279, 282, 283, 284, 296, 320, 322, 323, 324, 325,
            338, 339, 32997, 50706}  # fmt: skip
+_NOT_COUNTS = {270, 282, 283}
+_COUNT_TYPES = {1, 3, 4, 13, 16, 18}
+"""Sizes, offsets and codes are whole numbers; only texts and resolutions are not."""
 _VENDORS = {33628: "MetaMorph STK", 33629: "MetaMorph STK", 34361: "FluoView", 34362: "FluoView",
             34412: "Zeiss LSM", 65420: "Hamamatsu NDPI", 50706: "camera raw (DNG)"}  # fmt: skip
 
@@ -173,8 +176,10 @@ class _Reader:
     def _value(self, entry: bytes, number: int) -> Value:
         code, kind = struct.unpack_from(self.order + "HH", entry)
         n = struct.unpack_from(self.order + ("Q" if self.big else "I"), entry, 4)[0]
-        if kind not in _TYPES:  # another reader might skip such a tag: two readings of one file are one too many
-            raise refusal(self.path, f"tag {code} of unknown type {kind} on page {number + 1}", "the types of TIFF")
+        if kind not in (
+            _TYPES if code in _NOT_COUNTS else _COUNT_TYPES
+        ):  # another reader might skip such a tag: two readings of one file are one too many
+            raise refusal(self.path, f"tag {code} of type {kind} on page {number + 1}", "the type that TIFF prescribes")
         letter, unit = _TYPES[kind]
         n_bytes = n * unit
         if n_bytes > MAX_TEXT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
@@ -37,13 +37,17 @@ class UNetOptions(_Options):
 
 
 class DynUNetOptions(_Options):
-    """Options of the dynamic U-Net: per level the channels, kernel and stride; the first stride is 1."""
+    """Options of the dynamic U-Net: per level the channels, kernel and stride; the first stride is 1.
+
+    ``norm``: ``instance`` for small batches; ``batch`` answers alike for a tile and for the whole image.
+    """
 
     filters: Annotated[tuple[Width, ...], Field(min_length=3, max_length=10)]
     strides: Levels
     kernels: Levels
     residual: bool = True
     deep_supervision: int = Field(default=1, ge=0, le=8)
+    norm: Literal["instance", "batch"] = "instance"
 
     @model_validator(mode="after")
     def _levels_agree(self) -> Self:
@@ -87,7 +91,7 @@ def _dynunet(shape: Shape, options: DynUNetOptions) -> nn.Module:
         strides=options.strides,
         upsample_kernel_size=options.strides[1:],
         filters=options.filters,
-        norm_name=("INSTANCE", {"affine": True}),
+        norm_name=(options.norm.upper(), {"affine": True}),
         res_block=options.residual,
         deep_supervision=heads > 0,
         deep_supr_num=max(heads, 1),

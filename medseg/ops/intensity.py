@@ -117,11 +117,11 @@ def normalised(
             lowest, highest, centre, width = _fixed(low, high, mean, std)
             _scale(np.clip(array[c], lowest, highest), centre, width, out[c])
         elif scheme == "zscore":
-            centre, width = _centre_and_width(sample(array[c]), percentiles)
+            centre, width = _centre_and_width(_exact_sample(array[c]), percentiles)
             _scale(array[c], centre, width, out[c])
             np.clip(out[c], -ZSCORE_LIMIT, ZSCORE_LIMIT, out=out[c])
         elif scheme == "percentile":
-            bottom, top = _ends(sample(array[c]), percentiles)
+            bottom, top = _ends(_exact_sample(array[c]), percentiles)
             _scale(array[c], bottom, top - bottom, out[c])
             np.clip(out[c], *PERCENTILE_RANGE, out=out[c])
         else:
@@ -144,6 +144,11 @@ def sample(values: Values) -> Values:
     while any(gcd(step, n) > 1 for n in values.shape if n > 1):  # else every sample might lie in the same few columns
         step += 1
     return flat[::step]
+
+
+def _exact_sample(values: Values) -> npt.NDArray[np.float64]:
+    # numpy takes percentiles of int16 in int16, where the distance of two neighbours can overflow
+    return sample(values).astype(np.float64)
 
 
 def _centre_and_width(values: Values, percentiles: tuple[float, float]) -> tuple[float, float]:

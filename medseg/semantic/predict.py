@@ -11,7 +11,7 @@ from torch import nn
 
 from medseg.errors import Notice, UsageError
 from medseg.labels import LabelMap, smallest_integer_type
-from medseg.learn.preprocess import to_working
+from medseg.learn.preprocess import check_kind, to_working
 from medseg.models.card import Fingerprint, ModelCard
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.argmax import labels_from_maps
@@ -19,6 +19,7 @@ from medseg.ops.components import cleaned
 from medseg.ops.reorient import cropped
 from medseg.prediction import Prediction
 from medseg.progress import Progress, Steps
+from medseg.semantic.memory import check_memory
 from medseg.volume import Volume
 
 Box = tuple[tuple[int, int], ...]
@@ -81,6 +82,8 @@ def predict_steps(
         If the image is of another kind than the model expects.
     """
     part = volume if options.roi is None else _part(volume, options.roi)
+    check_kind(part, card.input)
+    check_memory(part.grid, card, batch=options.batch)
     yield Progress("preparing", 0, 1)
     working, notices = to_working(part, card.input)
     notices = (*notices, *_size_notices(working, card))

@@ -26,7 +26,7 @@ from medseg.workflow.folder import check, check_free, clear_leftovers, make_fold
 from medseg.workflow.inputs import Case, Inputs, find_cases
 from medseg.workflow.lock import locked
 from medseg.workflow.options import RunContext, RunOptions, Segmenter, load_segmenter
-from medseg.workflow.record import Record
+from medseg.workflow.record import Record, record_path
 from medseg.workflow.refusals import refused_output
 from medseg.workflow.summary import CaseRow, RunSummary, State, Stop, exit_code, write_summary
 
@@ -117,15 +117,17 @@ def _one(case: Case, run: RunContext) -> Steps[CaseRow]:
         if earlier is not None:
             return _row_of(case, earlier, 0.0, "complete from an earlier run")
         record = yield from case_steps(case, run)
+        seconds = monotonic() - begin
+        return _row_of(case, record, seconds, " ".join(notice["text"] for notice in record.warnings))
     except MedsegError as error:
-        return _row_of_error(case, error, monotonic() - begin)
+        fault = error
     except MemoryError:
-        return _row_of_error(case, _no_memory(case), monotonic() - begin)
+        fault = _no_memory(case)
     except OSError as error:
-        return _row_of_error(case, refused_output(case.files[0], error), monotonic() - begin)
+        fault = refused_output(case.files[0], error)
     except Exception as error:  # noqa: BLE001 - a fault of ours in one case must not take the others down
-        return _row_of_error(case, log_fault(case.files[0], error, run.out, run.run_id), monotonic() - begin)
-    return _row_of(case, record, monotonic() - begin, " ".join(notice["text"] for notice in record.warnings))
+        fault = log_fault(case.files[0], error, run.out, run.run_id)
+    return _row_of_error(case, fault, run.out, monotonic() - begin)
 
 
 def _row_of(case: Case, record: Record, seconds: float, message: str) -> CaseRow:
@@ -133,11 +135,13 @@ def _row_of(case: Case, record: Record, seconds: float, message: str) -> CaseRow
     return CaseRow(case.name, case.input, record.state, record.codes, printable(message), outputs, round(seconds, 3))
 
 
-def _row_of_error(case: Case, error: MedsegError, seconds: float) -> CaseRow:
+def _row_of_error(case: Case, error: MedsegError, out: Path, seconds: float) -> CaseRow:
     is_refusal = isinstance(error, InputError | GeometryError | ModelError | UsageError)
     state: State = "refused" if is_refusal else "failed"
-    told = type(error)(error.code, path=_relative(case, error.path), **_parts(error))
-    return CaseRow(case.name, case.input, state, (error.code,), printable(str(told)), (), round(seconds, 3))
+    told = str(type(error)(error.code, path=_relative(case, error.path), **_parts(error)))
+    if record_path(out, case.name).exists():
+        told += " An earlier result of this case is still in the output folder."
+    return CaseRow(case.name, case.input, state, (error.code,), printable(told), (), round(seconds, 3))
 
 
 def _parts(error: MedsegError) -> dict[str, str]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from medseg.errors import InputError, MedsegError
 from medseg.workflow.litter import companion_of, has_foreign_suffix, why_litter, why_litter_folder
@@ -14,7 +13,7 @@ from medseg.workflow.names import joined, own_name, split_suffix
 
 RECORD_SUFFIX = ".medseg.json"
 
-SeriesLister = Callable[[Path], tuple[str, ...]]
+SeriesLister = Callable[[Path], tuple[str | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,8 @@ class Search:
 
 def search_path(path: Path, root: Path, search: Search) -> None:
     """Add what an argument leads to: the file, or the images and DICOM folders of a tree."""
-    if os.path.isdir(path) and not path.name.lower().endswith(".zarr"):
-        before = len(search.found)
+    if os.path.isdir(path) and not _is_image_folder(path):
         _search_tree(path, root, search)
-        if len(search.found) == before and split_suffix(path.name)[1]:
-            search.found.append(Found(path, root))  # an empty folder named like an image: the reader refuses it
     else:
         search.found.append(Found(path, root, problem=_why_absent(path)))
 
@@ -78,12 +74,17 @@ def _search_tree(top: Path, root: Path, search: Search) -> None:
     for current, folders, names in os.walk(top, followlinks=True, onerror=unreadable):
         folder = Path(current)
         seen.add(os.path.realpath(folder))
-        images = [name for name in sorted(folders) if name.lower().endswith(".zarr")]
+        images = [name for name in sorted(folders) if _is_image_folder(folder / name)]
         folders[:] = [
             name for name in sorted(folders) if name not in images and _enters(folder / name, root, search, seen)
         ]
         search.found += [Found(folder / name, root) for name in images]
         _search_folder(folder, sorted(names), root, search)
+
+
+def _is_image_folder(folder: Path) -> bool:
+    """Tell whether a folder is one image, or an empty folder named like one: then the reader refuses it."""
+    return folder.name.lower().endswith(".zarr") or (bool(split_suffix(folder.name)[1]) and not _names(folder))
 
 
 def _enters(folder: Path, root: Path, search: Search, seen: set[str]) -> bool:
@@ -120,61 +121,61 @@ def _search_folder(folder: Path, names: list[str], root: Path, search: Search) -
         header = companion_of(name, siblings)
         if reason is None and header is not None:
             reason = f"holds the voxels of {header}"
-        kind = _kind(path) if reason is None else None
+        kind = _kind(path) if reason is None else reason
         if kind == "dicom":
             has_slices = True
         elif kind == "image":
             search.found.append(Found(path, root))
         else:
-            unknown.append((path, reason or "no image of a known format"))
+            unknown.append((path, kind))
     if has_slices:
-        search.found += _dicom_cases(folder, root, search.list_series)
+        search.found += _dicom_cases(folder, root, search)
     for path, reason in unknown:
         # beside slices a file without a suffix may be a damaged slice: the reader judges it, it is no litter
         if not has_slices or has_foreign_suffix(path) or why_litter(path.name):
             search.skip(path, root, reason)
 
 
-def _kind(path: Path) -> Literal["image", "dicom"] | None:
+def _kind(path: Path) -> str:
+    """Return "image", "dicom", or why the file is neither."""
     suffix = split_suffix(path.name)[1].lower()
     if suffix in (".dcm", ".ima"):
         return "dicom"
     if suffix:
         return "image"  # whatever it holds: an image file that cannot be read is a refused case, not litter
-    return _kind_by_content(path)
-
-
-def _kind_by_content(path: Path) -> Literal["image", "dicom"] | None:
     from medseg.io.sniff import sniff
 
     try:
         found = sniff(path)
-    except MedsegError:
-        return None
+    except MedsegError as error:
+        return f"no image that medseg reads: {error.found}"
     return "dicom" if found.startswith("dicom") else "image"
 
 
-def _dicom_cases(folder: Path, root: Path, list_series: SeriesLister | None) -> list[Found]:
-    keys = () if list_series is None else list_series(folder)
+def _dicom_cases(folder: Path, root: Path, search: Search) -> list[Found]:
+    keys = (None,) if search.list_series is None else search.list_series(folder)
     if not keys:
-        return [Found(folder, root)]
+        search.skip(folder, root, "its own DICOM files are no scan")
     return [Found(folder, root, series=key, is_one_of_several=len(keys) > 1) for key in keys]
 
 
-def series_keys(folder: Path) -> tuple[str, ...]:
+def series_keys(folder: Path) -> tuple[str | None, ...]:
     """Return the keys of the series whose slices lie in this very folder.
 
-    The reader looks into subfolders too, so a key is needed even for one series where those hold others. Where there
-    is no choice, and where the reader will refuse the folder in its own words, there are no keys.
+    The reader looks into subfolders too, so a key is needed even for one series where those hold others. None stands
+    for the folder as a whole: there is no choice, or the reader will refuse it in its own words.
     """
     from medseg.io.dicom import list_series
+    from medseg.io.dicom_scan import scanned
 
     try:
         below = {series.key for name in _folders(folder) for series in list_series(folder / name)}
         keys = tuple(series.key for series in list_series(folder) if series.key not in below)
+        if below and not keys:
+            return (None,) if any(part.path.parent == folder for part in scanned(folder).slices) else ()
     except MedsegError:
-        return ()
-    return keys if below or len(keys) > 1 else ()
+        return (None,)
+    return keys if below or len(keys) > 1 else (None,)
 
 
 def _folders(folder: Path) -> list[str]:

@@ -12,6 +12,9 @@ import pytest
 from medseg.cli.segment import parse_box
 from medseg.errors import UsageError
 
+PATIENCE = 300
+"""Seconds after which a process counts as hanging; generous, since tests share a busy computer."""
+
 
 def states(out):
     with open(out / "summary.csv", newline="", encoding="utf-8") as file:
@@ -147,11 +150,11 @@ def test_a_stopped_run_keeps_only_complete_results(medseg, medseg_process, model
         write(read(scans / "a.nii.gz"), scans / f"copy_{copy}.nii.gz")
     out = tmp_path / "out"
     process = medseg_process("segment", scans, "-o", out, "-m", model, "--device", "cpu")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not list(out.glob("*.medseg.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert medseg("verify", out).code == 0
@@ -167,7 +170,7 @@ def test_a_reader_that_leaves_changes_neither_the_exit_code_nor_the_results(meds
     out = tmp_path / "out"
     process = medseg_process("segment", scans / "a.nii.gz", "-o", out, "-m", model, "--device", "cpu")
     process.stdout.close()
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE)
     err = process.stderr.read()
     process.stderr.close()
     assert process.returncode == 0, err

@@ -39,6 +39,12 @@ def corpus(hostile, tmp_path):
     return copy, [case for case in cases if case["group"] in ("path", "batch")]
 
 
+@pytest.fixture(autouse=True)
+def quick_drawing(monkeypatch):
+    """Draw small pictures: these tests are about names."""
+    monkeypatch.setattr("medseg.report.overlay.write_overlay", mean.small_overlay)
+
+
 def run(path: Path, out: Path):
     return finish(run_steps([path], out, options=RunOptions(model="mean"), segmenter=mean.MeanSegmenter()))
 
@@ -118,13 +124,16 @@ def test_bad_arguments_are_refused_with_their_codes(corpus, tmp_path):
     scan = folder / "pth" / "pat.01.v2.nii.gz"
     tried = {case["id"]: case for case in cases if case["kind"] == "argument"}
     assert len(tried) >= 3
+
+    def attempt(case):
+        if "model" in case["id"]:
+            return run_steps([scan], tmp_path / "out", options=RunOptions(model=case["argument"]))
+        junk = folder / "pth" / "junk"
+        return run_steps([junk], junk, options=RunOptions(model="mean"), segmenter=mean.MeanSegmenter())
+
     for name, case in tried.items():
         with pytest.raises(MedsegError) as caught:
-            if "model" in name:
-                options = RunOptions(model=case["argument"])
-                finish(run_steps([scan], tmp_path / "out", options=options))
-            else:
-                run(folder / "pth" / "junk", folder / "pth" / "junk")
+            finish(attempt(case))
         assert caught.value.code == case["expect"]["code"], name
         assert in_words(str(caught.value)), name
     assert not (tmp_path / "out").exists()
@@ -142,10 +151,7 @@ def test_the_whole_folder_of_names_runs_in_one_go_and_touches_no_input(corpus, t
     words = json.loads((hostile[0].parent / "manifest.json").read_text())["phi_strings"]
     for path in (folder / "pth" / "out").iterdir():
         assert not any(word.encode() in path.read_bytes() for word in words if len(word) > 4), path
-    again = run_steps(
-        [folder / "pth"],
-        folder / "pth" / "out",
-        options=RunOptions(model="mean", resume=True),
-        segmenter=mean.MeanSegmenter(),
-    )
-    assert finish(again).counts["ok"] == 6
+    options = RunOptions(model="mean", resume=True)
+    segmenter = mean.MeanSegmenter()
+    again = finish(run_steps([folder / "pth"], folder / "pth" / "out", options=options, segmenter=segmenter))
+    assert (again.counts["ok"], segmenter.n_segmented) == (6, 0)

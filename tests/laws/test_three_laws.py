@@ -364,6 +364,17 @@ def test_results_of_other_options_or_another_model_are_redone(batch, tmp_path, o
     assert verify(tmp_path / "out").is_sound
 
 
+def test_a_result_whose_input_is_refused_now_is_kept_and_told(tmp_path):
+    (tmp_path / "in").mkdir()
+    write(mean.scan(mean.grid()), tmp_path / "in" / "a.nii.gz")
+    run(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "in" / "a.nii.gz").write_bytes(b"")
+    summary = run(tmp_path / "in", tmp_path / "out", RESUME)
+    assert (summary.rows[0].state, summary.exit_code) == ("refused", 4)
+    assert "An earlier result of this case is still in the output folder" in summary.rows[0].message
+    assert verify(tmp_path / "out").is_sound
+
+
 def test_another_format_leaves_no_result_of_the_old_one_behind(batch, tmp_path):
     out = tmp_path / "out"
     run(batch, out)

@@ -173,6 +173,14 @@ def test_the_scale_and_offset_of_an_image_do_not_matter(values, scale, offset, s
             np.testing.assert_allclose(a[channel], b[channel], atol=2e-2)
 
 
+def test_the_distance_of_two_short_integers_does_not_overflow():
+    values = np.zeros((1, 4, 5), np.int16)
+    values[0, 0, :2] = 1, -32768
+    np.testing.assert_array_equal(
+        normalised(values, scheme="zscore"), normalised(values.astype(np.float64), scheme="zscore")
+    )
+
+
 @pytest.mark.parametrize("scheme", ["zscore", "percentile"])
 def test_a_constant_channel_becomes_zeros_and_a_sparse_one_keeps_its_object(scheme):
     array = np.full((2, 20, 20), 0.1)

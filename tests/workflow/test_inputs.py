@@ -197,6 +197,21 @@ def test_slices_below_slices_do_not_make_the_upper_folder_ambiguous(tmp_path):
     assert cases[0].series is not None
 
 
+def test_objects_that_are_no_scan_above_folders_of_slices_are_listed(tmp_path):
+    write_slices(tmp_path / "in" / "a" / "b", uid="1.2.32")
+    write_slices(tmp_path / "in" / "a", uid="1.2.33", n=1, modality="SR")
+    found = find_cases([tmp_path / "in"], tmp_path / "out")
+    assert names(found) == ["a__b"]
+    assert [item.path for item in found.skipped] == ["a"]
+
+
+def test_a_skipped_file_is_told_by_what_it_holds(tmp_path):
+    touch(tmp_path / "in", "a.nii")
+    (tmp_path / "in" / "scan.mnc").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    (item,) = find_cases([tmp_path / "in"], tmp_path / "out").skipped
+    assert "HDF5 or MINC" in item.reason
+
+
 def test_the_output_folder_inside_the_input_is_never_searched(tmp_path):
     touch(tmp_path / "in", "a.nii", "out/a_labels.nii", "out/deep/b.nii")
     assert names(find_cases([tmp_path / "in"], tmp_path / "in" / "out")) == ["a"]

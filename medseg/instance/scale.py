@@ -1,0 +1,121 @@
+"""One look for every micrograph: three channels, objects bright on dark ground, objects of about one size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import InputError
+from medseg.grid import Grid
+from medseg.ops.intensity import normalised
+from medseg.ops.resample import resampled
+from medseg.volume import Volume
+
+CHANNELS = ("red", "green", "blue")
+REFERENCE_DIAMETER = 24.0
+"""Median diameter of the objects, in voxels of the finest axis, at which the network works best."""
+CLOSE_ENOUGH = 1.15
+"""Objects within this factor of the wanted size are left as they are."""
+LARGEST_ZOOM = 6.0
+LIGHT_GROUND = 0.4
+"""A normalised median above this means that most of the image is light: objects are darker than the ground."""
+
+Look = Literal["dark ground", "light ground", "colour"]
+Floats = npt.NDArray[np.float32]
+
+
+def look_of(array: npt.NDArray[Any]) -> Look:
+    """Tell what kind of picture an image is, from its own values: what is rare must be drawn more often in training.
+
+    Parameters
+    ----------
+    array : (c, *s) array
+    """
+    if array.shape[0] == len(CHANNELS) and (array[0] != array[1]).any():
+        return "colour"
+    grey = normalised(array[:1], scheme="percentile", percentiles=(1.0, 99.8))
+    return "light ground" if is_light(grey) else "dark ground"
+
+
+def canonical(volume: Volume, percentiles: tuple[float, float]) -> Volume:
+    """Return three channels, percentile-normalised, with bright objects on dark ground.
+
+    Grey is repeated. In colour images empty channels are filled with the brightest of the others, so that one stain in
+    one channel looks like grey. Images with a light ground are inverted.
+
+    Parameters
+    ----------
+    volume : Volume
+        One or three channels; values must be finite.
+    percentiles : (low, high)
+
+    Raises
+    ------
+    InputError
+        If the image has another number of channels.
+    """
+    array = volume.numpy()
+    if array.shape[0] not in (1, len(CHANNELS)):
+        raise InputError(
+            "E_DIMENSIONS_UNSUPPORTED",
+            path=None if volume.source is None else volume.source.path,
+            found=f"{array.shape[0]} channels ({', '.join(volume.channels)})",
+            expected="one channel, or red, green and blue",
+            not_done="its objects were not separated",
+            remedy="Choose one with --channel.",
+        )
+    values = normalised(array, scheme="percentile", percentiles=percentiles)
+    if is_light(values):
+        values = np.asarray(1.0 - values, np.float32)
+    empty = [c for c in range(len(array)) if array[c].size and array[c].min() == array[c].max()]
+    filled = [c for c in range(len(array)) if c not in empty]
+    if filled and empty:
+        values[empty] = values[filled].max(axis=0)
+    if len(values) == 1:
+        values = np.repeat(values, len(CHANNELS), axis=0)
+    return replace(volume, array=values, channels=CHANNELS)
+
+
+def is_light(values: Floats) -> bool:
+    """Tell whether most of a normalised (c, *s) image is light."""
+    return float(np.median(values.mean(axis=0))) > LIGHT_GROUND
+
+
+def equivalent_diameters(labels: npt.NDArray[Any], spacing: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """Return the diameter of the disc or ball of equal size for each object, in the unit of `spacing`.
+
+    Examples
+    --------
+    >>> equivalent_diameters(np.full((10, 10), 3), (2.0, 2.0)).round(2).tolist()
+    [22.57]
+    """
+    counts = np.bincount(labels.ravel())[1:]
+    sizes = counts[counts > 0] * float(np.prod(spacing))
+    if labels.ndim == 2:
+        return np.asarray(np.sqrt(sizes * 4.0 / np.pi))
+    return np.asarray(np.cbrt(sizes * 6.0 / np.pi))
+
+
+def zoom_for(diameter: float, reference: float = REFERENCE_DIAMETER) -> float:
+    """Return the factor that brings objects of `diameter` voxels to the reference; 1 where they are close to it."""
+    if not np.isfinite(diameter) or diameter <= 0:
+        return 1.0
+    zoom = reference / diameter
+    if 1.0 / CLOSE_ENOUGH <= zoom <= CLOSE_ENOUGH:
+        return 1.0
+    return float(np.clip(zoom, 1.0 / LARGEST_ZOOM, LARGEST_ZOOM))
+
+
+def zoomed_grid(grid: Grid, zoom: float) -> Grid:
+    """Return the grid over the same extent whose voxels are `zoom` times finer along every axis."""
+    if zoom == 1.0:
+        return grid
+    return grid.reshaped(tuple(max(1, round(n * zoom)) for n in grid.shape))
+
+
+def zoomed(volume: Volume, zoom: float) -> Volume:
+    """Return an image on `zoomed_grid`, interpolated linearly as in training."""
+    return volume if zoom == 1.0 else resampled(volume, zoomed_grid(volume.grid, zoom), order=1)

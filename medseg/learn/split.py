@@ -1,0 +1,70 @@
+"""Which cases train, which tune, which are kept for the score: a given split, groups, or a fixed seed."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medseg.errors import UsageError
+
+if TYPE_CHECKING:
+    from medseg.io.dataset import Dataset
+
+
+def make_split(dataset: Dataset, *, held_out: float, validation: float, seed: int) -> dict[str, str]:
+    """Return ``train``, ``val`` or ``test`` for each case id.
+
+    A split that the data set brings is obeyed. Otherwise whole groups (single cases where there are none) are drawn by
+    `seed` from the sorted ids, so the same data always split the same way.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    held_out, validation : float
+        Shares of the groups for the score and for tuning; at least one case trains and one tunes.
+    seed : int
+
+    Raises
+    ------
+    UsageError
+        If fewer than two cases are there, or the given split has no training or no tuning case.
+    """
+    ids = [case.id for case in dataset.cases]
+    split = {i: dataset.split[i] for i in ids if i in dataset.split}
+    if not split:
+        split = _draw(ids, dataset.groups, held_out, validation, seed)
+    elif "val" not in split.values():
+        inner = _draw([i for i in ids if split.get(i) == "train"], dataset.groups, 0.0, validation, seed)
+        split |= inner
+    if not {"train", "val"} <= set(split.values()):
+        raise UsageError(
+            "E_USAGE",
+            path=dataset.root,
+            found=f"{len(ids)} cases that leave none to train or none to tune on",
+            expected="at least one of each",
+            not_done="no training was started",
+            remedy="Add cases, or correct split.csv (id, split = train, val or test).",
+        )
+    return split
+
+
+def write_split(split: dict[str, str], path: Path) -> None:
+    """Write the split as a table of id and split."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "split"])
+        rows.writerows(sorted(split.items()))
+
+
+def _draw(ids: list[str], groups: dict[str, str], held_out: float, validation: float, seed: int) -> dict[str, str]:
+    group_of = {i: groups.get(i, i) for i in ids}
+    names = sorted(set(group_of.values()))
+    order = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
+    n_test = round(held_out * len(order))
+    n_val = min(max(1, round(validation * len(order))), max(0, len(order) - n_test - 1))
+    part = dict.fromkeys(order[:n_test], "test")
+    part |= dict.fromkeys(order[n_test : n_test + n_val], "val")
+    return {i: part.get(group_of[i], "train") for i in ids}

@@ -1,0 +1,78 @@
+"""From a model folder to a network that is known to be the one that the card describes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from medseg.errors import ModelError
+from medseg.models.bundle import Bundle, Tensors
+from medseg.models.card import ModelCard
+from medseg.nets.build import Shape, build
+from medseg.nets.probe import answers_agree, probe_answer
+
+
+def load_network(bundle: Bundle) -> nn.Module:
+    """Build the card's network, fill in the weights and check its answer to the fixed question.
+
+    Returns
+    -------
+    nn.Module
+        float32, in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If weights and card do not fit together.
+    """
+    card = bundle.card
+    network = build(card.architecture, shape=shape_of(card))
+    expected = {name: tuple(t.shape) for name, t in _own_state(network).items()}
+    found = {name: tuple(t.shape) for name, t in bundle.tensors.items()}
+    if expected != found:
+        odd = sorted(n for n in set(expected) | set(found) if expected.get(n) != found.get(n))
+        raise _misfit(bundle, f"weights that differ at {odd[0]} ({len(odd)} in all)", "the card's network")
+    fill(network, bundle.tensors)
+    network.eval().requires_grad_(requires_grad=False)
+    answer = probe_answer(network, n_in=len(card.input.channels), patch=card.input.patch)
+    if card.probe_output and not answers_agree(answer, card.probe_output):
+        raise _misfit(bundle, f"the answer {answer} to the test pattern", f"{card.probe_output}")
+    return network
+
+
+def as_tensors(network: nn.Module) -> Tensors:
+    """Return the weights as arrays, floating ones in float16."""
+    state = _own_state(network)
+    return {n: (t.half() if t.is_floating_point() else t).cpu().numpy() for n, t in state.items()}
+
+
+def fill(network: nn.Module, tensors: Tensors) -> None:
+    """Copy stored weights into a network, as float32."""
+    network.load_state_dict({n: torch.from_numpy(t).float() for n, t in tensors.items()}, strict=False)
+
+
+def _own_state(network: nn.Module) -> dict[str, Tensor]:
+    # MONAI's dynamic U-Net registers its blocks twice; each tensor is kept under its first name only
+    seen: set[int] = set()
+    own: dict[str, Tensor] = {}
+    for name, tensor in network.state_dict().items():
+        if tensor.data_ptr() not in seen:
+            seen.add(tensor.data_ptr())
+            own[name] = tensor
+    return own
+
+
+def shape_of(card: ModelCard) -> Shape:
+    """Return the outer shape of the card's network."""
+    return Shape(len(card.input.patch), len(card.input.channels), len(card.outputs))
+
+
+def _misfit(bundle: Bundle, found: str, expected: str) -> ModelError:
+    return ModelError(
+        "E_BUNDLE_INTEGRITY",
+        path=bundle.path,
+        found=found,
+        expected=expected,
+        not_done="the model was not used",
+        remedy="Get the model again, or use the version of medseg that made it.",
+    )

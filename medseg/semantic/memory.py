@@ -1,0 +1,58 @@
+"""How much memory a segmentation will take, told from shapes before any of it is computed."""
+
+from __future__ import annotations
+
+import math
+
+from medseg.errors import ResourceError
+from medseg.grid import Grid
+from medseg.io.memory import available_bytes
+from medseg.learn.preprocess import working_grid
+from medseg.models.card import ModelCard
+
+MAPS_PER_TILE = 10
+"""A network holds about this many maps of its first level at once while it answers for one tile."""
+
+
+def predicted_bytes(grid: Grid, card: ModelCard, *, batch: int = 1) -> int:
+    """Return the peak of additional memory while an image on `grid` is segmented.
+
+    Counted are the resampled and the normalised image, one sum per class on the working grid, the labels on both
+    grids, and the activations of one call of the network; never one map per class on the native grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of the image, as it was read.
+    card : ModelCard
+    batch : int
+        Tiles per call.
+    """
+    spec = card.input
+    turned = grid.mapped(grid.axes_to(spec.orientation)) if spec.orientation else grid
+    working = working_grid(turned, spec).n_voxels
+    filters = card.architecture.options.get("filters")
+    width = filters[0] if isinstance(filters, list) and filters and isinstance(filters[0], int) else 32
+    tile = batch * math.prod(spec.patch) * 4 * width
+    maps = working * 4 * (2 * len(spec.channels) + len(card.classes) + 1)
+    return maps + working + 4 * grid.n_voxels + MAPS_PER_TILE * tile
+
+
+def check_memory(grid: Grid, card: ModelCard, *, batch: int = 1) -> None:
+    """Refuse an image whose segmentation would not fit into the memory that is free now.
+
+    Raises
+    ------
+    ResourceError
+        E_OOM_CPU.
+    """
+    needed, free = predicted_bytes(grid, card, batch=batch), available_bytes()
+    if free is None or needed <= free:
+        return
+    raise ResourceError(
+        "E_OOM_CPU",
+        found=f"an image whose segmentation takes about {needed / 1e9:.1f} GB more memory",
+        expected=f"at most {free / 1e9:.1f} GB, what is free now",
+        not_done="it was not segmented",
+        remedy="Close other programs, segment a part of it with --roi, or use a computer with more memory.",
+    )

@@ -1,0 +1,64 @@
+"""Memory: predicted from shapes, and the prediction holds when it is measured."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from medseg.errors import ResourceError
+from medseg.grid import Grid
+from medseg.models.bundle import load_bundle
+from medseg.pipeline import SegmentOptions, load_model, segment_steps
+from medseg.semantic import memory
+from medseg.volume import Volume
+
+MEASURE = """
+import json, resource, sys
+import numpy as np, torch
+from medseg.grid import Grid
+from medseg.pipeline import SegmentOptions, load_model, segment_steps
+from medseg.progress import finish
+from medseg.volume import Volume
+torch.set_num_threads(1)
+model = load_model(sys.argv[1], device="cpu")
+def run(n):
+    grid = Grid((n, n, n), np.diag([1.0, 1.2, 2.0, 1.0]))
+    image = np.random.rand(1, n, n, n).astype(np.float32)
+    finish(segment_steps(Volume(image, grid), model, SegmentOptions(device="cpu")))
+run(24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run(int(sys.argv[2]))
+print(json.dumps((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is told in other units there")
+def test_the_prediction_is_near_the_measured_peak(trained):
+    n = 160
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MEASURE, str(trained), str(n)], capture_output=True, check=True
+    )
+    measured = json.loads(told.stdout) - 4 * n**3  # the image itself is there before
+    grid = Grid((n, n, n), np.diag([1.0, 1.2, 2.0, 1.0]))
+    predicted = memory.predicted_bytes(grid, load_bundle(trained).card)
+    assert 0.6 * measured < predicted < 2.5 * measured
+
+
+def test_an_image_that_would_not_fit_is_refused_before_anything_is_computed(trained, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1_000_000)
+    model = load_model(str(trained), device="cpu")
+    volume = Volume(np.zeros((1, 64, 64, 64), np.float32), Grid((64, 64, 64), np.eye(4)))
+    with pytest.raises(ResourceError, match="what is free now") as refusal:
+        next(segment_steps(volume, model, SegmentOptions(device="cpu")))
+    assert refusal.value.code == "E_OOM_CPU"
+
+
+def test_more_voxels_more_classes_and_a_finer_working_grid_take_more(trained):
+    card = load_bundle(trained).card
+    small, large = (Grid((n,) * 3, np.eye(4)) for n in (64, 128))
+    assert memory.predicted_bytes(large, card) > 4 * memory.predicted_bytes(small, card) - 8 * 10**7
+    many = card.model_copy(update={"classes": {i: str(i) for i in range(1, 26)}})
+    assert memory.predicted_bytes(large, many) > memory.predicted_bytes(large, card) + 20 * 4 * 128**3 / 2.5
