@@ -143,9 +143,7 @@ def _turn(n_axes: int, rng: np.random.Generator, *, free: bool) -> npt.NDArray[n
     return np.asarray(turn @ np.diag(rng.choice([-1.0, 1.0], n_axes)))
 
 
-def _centre(
-    case: InstanceCase, drawing: Drawing, zoom: float, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _centre(case: InstanceCase, drawing: Drawing, zoom: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     shape, half = np.array(case.labels.shape, float), np.array(drawing.patch) / (2.0 * zoom)
     if len(case.objects) and rng.random() < drawing.centred:
         middle = case.objects[rng.integers(len(case.objects)), :-1] + rng.uniform(-0.5, 0.5, len(shape)) * half
@@ -161,7 +159,8 @@ def _resampled(
     """Read voxel ``centre + matrix @ (index - middle)`` for every index of the patch; outside the image is 0."""
     reach = np.abs(matrix) @ (np.array(patch) / 2.0) + 2.0
     box = tuple(
-        slice(max(0, int(c - r)), min(n, int(c + r) + 2)) for c, r, n in zip(centre, reach, case.labels.shape, strict=True)
+        slice(max(0, int(c - r)), min(n, int(c + r) + 2))
+        for c, r, n in zip(centre, reach, case.labels.shape, strict=True)
     )
     size = np.array([b.stop - b.start for b in box], float)
     local = centre - [b.start for b in box]
@@ -170,7 +169,9 @@ def _resampled(
     flipped = np.concatenate([theta[::-1, -2::-1], theta[::-1, -1:]], axis=1)
     grid = functional.affine_grid(torch.from_numpy(flipped[None].copy()).float(), [1, 1, *patch], align_corners=False)
     image = torch.from_numpy(case.image[(slice(None), *box)].astype(np.float32))[None]
-    rest = np.concatenate([case.labels[box][None].astype(np.float32), case.maps[(slice(None), *box)].astype(np.float32)])
+    rest = np.concatenate(
+        [case.labels[box][None].astype(np.float32), case.maps[(slice(None), *box)].astype(np.float32)]
+    )
     smooth = functional.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
     exact = functional.grid_sample(torch.from_numpy(rest)[None], grid, mode="nearest", align_corners=False)[0].numpy()
     return smooth.numpy(), exact[0].astype(np.int64), exact[1:]

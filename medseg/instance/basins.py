@@ -28,7 +28,8 @@ class Rule:
     Parameters
     ----------
     min_depth, min_peak, ceiling, min_distance : float
-        See `medseg.instance.flood.divide`.
+        Least depth of a saddle as a share of the lower summit, least height of a summit, height of a saddle from which
+        two summits are one, least distance of two summits in the unit of the grid.
     min_voxels : int
         Smaller objects are left out.
     noise : float
@@ -47,7 +48,7 @@ class Rule:
 
     def packed(self) -> npt.NDArray[np.float64]:
         """Return the numbers as the compiled loop reads them."""
-        return np.array([self.min_depth, self.min_peak, self.ceiling, self.min_distance, float(self.nothing_apart)])
+        return np.array([self.min_depth, self.min_peak, self.ceiling, float(self.nothing_apart)])
 
 
 def rule_for(options: SplitOptions, spacing: tuple[float, ...], voxel_size: float, *, mask: bool) -> Rule:
@@ -125,17 +126,19 @@ class Basins:
     Parameters
     ----------
     parts : Parts
-        Its labels now hold basins.
-    parent, peak, waist : arrays by basin
+        Their labels now hold objects, 1 to n; a part with one object still holds minus its number.
     only : array by part
-        The basin of a part that had one summit and was not flooded; 0 for the others.
+        The object of a part that has just one; 0 for the others.
+    waist : (n + 1,) float64 array
+        Deepest saddle inside each object as a share of the lower of the two summits: 0 for a simple shape.
+    owner : (n + 1,) int array
+        The part of each object.
     """
 
     parts: Parts
-    parent: npt.NDArray[np.int32]
-    peak: npt.NDArray[np.float64]
-    waist: npt.NDArray[np.float64]
     only: npt.NDArray[np.int32]
+    waist: npt.NDArray[np.float64]
+    owner: npt.NDArray[np.int64]
 
 
 def distance_levels(parts: Parts, weighed: tuple[float, ...]) -> tuple[Padded, Padded, npt.NDArray[np.float64]]:
@@ -147,12 +150,10 @@ def distance_levels(parts: Parts, weighed: tuple[float, ...]) -> tuple[Padded, P
     squared = links.view(np.float32)
     unit = squared_distances(parts.labels, squared, frame, weighed)
     tops = np.zeros(parts.count + 1, np.float32)
-    loops.highest(squared.reshape(-1), labels, 0, labels.size, tops)
+    loops.highest(squared.reshape(-1), labels, tops)
     levels = frame.zeros(np.uint16)
     flat = (squared.reshape(-1), labels, tops)
-    over(
-        lambda a, b: loops.levels_of_distances(*flat, a, b, levels.reshape(-1)), slab_edges(labels.size, labels.size)
-    )
+    over(lambda a, b: loops.levels_of_distances(*flat, a, b, levels.reshape(-1)), slab_edges(labels.size, labels.size))
     return levels, links, np.sqrt(tops * np.float64(unit))
 
 
@@ -180,33 +181,42 @@ def flooded_steps(
     """
     from medseg.instance import flood as loops
 
-    frame, labels, flat_levels = parts.frame, parts.labels.reshape(-1), levels.reshape(-1)
-    seeds = _seeds(labels, flat_levels, frame)
-    owner = -labels[seeds]
-    order = np.argsort(owner.astype(np.int64) * loops.LEVELS + flat_levels[seeds], kind="stable")
-    seeds, owner = seeds[order], owner[order]
-    starts = np.flatnonzero(np.diff(owner, prepend=0))
-    bounds = np.append(starts, len(seeds))
-    n = len(seeds) + 1
-    parent, peak, waist = np.arange(n, dtype=np.int32), np.zeros(n), np.zeros(n)
-    peak[1:] = 1.0 - flat_levels[seeds] / (loops.LEVELS - 1)
-    alone = np.diff(bounds) == 1
-    only = np.zeros(parts.count + 1, np.int32)
-    only[owner[starts[alone]]] = starts[alone] + 1
-    noise = np.zeros(len(starts)) if heights is None else rule.noise / np.maximum(heights[owner[starts]], 1e-30)
-    centre = np.zeros((n if rule.min_distance > 0 else 1, 4))
-    steps = (1.0,) * (3 - len(spacing)) + spacing
-    strides = np.array([frame.padded[1] * frame.padded[2], frame.padded[2], *steps], np.float64)
-    common = (flat_levels, labels, links.reshape(-1), frame.offsets, seeds, bounds)
-    tables = (rule.packed(), noise, parent, peak, waist, centre, strides)
-    edges = [len(starts) * i // _GROUPS for i in range(_GROUPS + 1)] if len(starts) >= _GROUPS else [0, len(starts)]
-    yield from over_steps(lambda a, b: loops.divide(*common, a, b, *tables), edges, "separating objects")
-    return Basins(parts, parent, peak, waist, only)
+    flat = (levels.reshape(-1), parts.labels.reshape(-1), links.reshape(-1), parts.frame.offsets)
+    summits = _summits(parts, flat[0])
+    noise = np.zeros(len(summits.names))
+    if heights is not None:
+        noise = rule.noise / np.maximum(heights[-summits.names], 1e-30)
+    width = np.array(parts.frame.padded[1:], np.int64)
+    width[0] *= width[1]
+    written = (summits.verdict, summits.waist, summits.plateau, width)
+    ways = (summits.places, summits.bounds, summits.names)
+    parts.labels.reshape(-1)[summits.places] = np.arange(1, len(summits.places) + 1)
+    edges = _groups(len(summits.names))
+    yield from over_steps(
+        lambda a, b: loops.judge(*flat, *ways, a, b, rule.packed(), noise, *written), edges, "finding objects"
+    )
+    seeds, bounds, basins = _chosen(parts, summits, rule, spacing)
+    yield from over_steps(
+        lambda a, b: loops.flood(*flat, seeds, bounds, summits.names, a, b), edges, "separating objects"
+    )
+    _measure_waists(basins, summits)
+    return basins
 
 
-def _seeds(labels: Padded, levels: Padded, frame: Frame) -> npt.NDArray[np.int32]:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Summits:
+    places: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64]
+    names: npt.NDArray[np.int32]
+    verdict: npt.NDArray[np.uint8]
+    waist: npt.NDArray[np.float64]
+    plateau: npt.NDArray[np.float64]
+
+
+def _summits(parts: Parts, levels: Padded) -> _Summits:
     from medseg.instance import flood as loops
 
+    labels, frame = parts.labels.reshape(-1), parts.frame
     found: dict[int, npt.NDArray[np.int32]] = {}
     low = int(-frame.offsets[0])  # the first and last voxels are margin: their neighbours lie outside the array
 
@@ -214,7 +224,71 @@ def _seeds(labels: Padded, levels: Padded, frame: Frame) -> npt.NDArray[np.int32
         found[start] = loops.summits(levels, labels, frame.offsets, max(start, low), min(stop, labels.size - low))
 
     over(within, slab_edges(labels.size, labels.size))
-    return np.concatenate([found[start] for start in sorted(found)])
+    places = np.concatenate([found[start] for start in sorted(found)])
+    owner = -labels[places]
+    order = np.argsort(owner.astype(np.int64) * loops.LEVELS + levels[places], kind="stable")
+    places, owner = places[order], owner[order]
+    starts = np.flatnonzero(np.diff(owner, prepend=0))
+    n = len(places)
+    return _Summits(
+        places=places,
+        bounds=np.append(starts, n),
+        names=-owner[starts],
+        verdict=np.zeros(n, np.uint8),
+        waist=np.zeros(n),
+        plateau=np.zeros((n, 3)),
+    )
+
+
+def _chosen(
+    parts: Parts, summits: _Summits, rule: Rule, spacing: tuple[float, ...]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], Basins]:
+    """Number the summits that are objects and write the numbers into the labels."""
+    from medseg.instance.flood import IS_OBJECT
+
+    labels = parts.labels.reshape(-1)
+    per_part = np.diff(summits.bounds)
+    owner = np.repeat(-summits.names, per_part)
+    labels[summits.places] = -owner
+    chosen = summits.verdict == IS_OBJECT
+    if rule.min_distance > 0:
+        step = np.array((1.0,) * (3 - len(spacing)) + spacing)
+        rows = np.flatnonzero(chosen)
+        chosen[rows[~_far_apart(summits.plateau[rows] * step, owner[rows], rule.min_distance)]] = False
+    before = np.append(0, np.cumsum(chosen))
+    bounds = before[summits.bounds]
+    seeds = summits.places[chosen]
+    owners = np.append(0, owner[chosen]).astype(np.int64)
+    single = np.flatnonzero(np.diff(bounds) == 1)
+    only = np.zeros(parts.count + 1, np.int32)
+    only[-summits.names[single]] = bounds[single] + 1
+    flooded = np.repeat(np.diff(bounds) > 1, np.diff(bounds))
+    labels[seeds[flooded]] = np.flatnonzero(flooded) + 1
+    return seeds, bounds, Basins(parts, only, np.zeros(len(seeds) + 1), owners)
+
+
+def _far_apart(points: npt.NDArray[np.float64], owner: npt.NDArray[Any], reach: float) -> npt.NDArray[np.bool_]:
+    """Tell which points stay when, from the first to the last, each drops the later ones of its part within reach."""
+    from scipy.spatial import cKDTree
+
+    stays = np.ones(len(points), np.bool_)
+    pairs = cKDTree(points).query_pairs(reach * (1 - 1e-9), output_type="ndarray")
+    pairs = pairs[owner[pairs[:, 0]] == owner[pairs[:, 1]]]
+    for a, b in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].tolist():
+        if stays[a]:
+            stays[b] = False
+    return stays
+
+
+def _measure_waists(basins: Basins, summits: _Summits) -> None:
+    rows = np.flatnonzero(summits.waist > 0)
+    value = basins.parts.labels.reshape(-1)[summits.places[rows]]
+    objects = np.where(value > 0, value, basins.only[np.maximum(-value, 0)])
+    np.maximum.at(basins.waist, objects, summits.waist[rows])
+
+
+def _groups(n: int) -> list[int]:
+    return [n * i // _GROUPS for i in range(_GROUPS + 1)] if n >= _GROUPS else [0, n]
 
 
 def numbered(basins: Basins, rule: Rule, out: npt.NDArray[Any], first: int = 0) -> npt.NDArray[np.int64]:
@@ -224,7 +298,7 @@ def numbered(basins: Basins, rule: Rule, out: npt.NDArray[Any], first: int = 0) 
     ----------
     basins : Basins
     rule : Rule
-        Objects below its least height and size are left out.
+        Objects below its least size are left out.
     out : (n, m) or (n, m, l) integer array
         Zero where nothing was written.
     first : int
@@ -232,19 +306,18 @@ def numbered(basins: Basins, rule: Rule, out: npt.NDArray[Any], first: int = 0) 
     Returns
     -------
     (k,) int64 array
-        The root basin of each object, in the order of their numbers.
+        The basin of each object, in the order of their numbers.
     """
     from medseg.instance import flood as loops
 
-    labels, parent = basins.parts.labels.reshape(-1), basins.parent
-    count = np.zeros(len(parent), np.int64)
-    loops.sizes(labels, parent, basins.only, 0, labels.size, count)
-    count[0] = 0
-    kept = (count >= max(1, rule.min_voxels)) & (basins.peak >= rule.min_peak)
-    final = loops.roots(parent, kept)
-    ids = np.zeros(len(parent), np.int64)
+    labels, frame = basins.parts.labels, basins.parts.frame
+    count = np.zeros(len(basins.owner), np.int64)
+    loops.sizes(labels.reshape(-1), basins.only, count)
+    kept = count >= max(1, rule.min_voxels)
+    kept[0] = False
+    ids = np.zeros(len(count), np.int64)
     solid = out.reshape((1,) * (3 - out.ndim) + out.shape)
-    highest = loops.renumber(basins.parts.labels, basins.parts.frame.margin, final, basins.only, ids, solid, first)
+    highest = loops.renumber(labels, frame.margin, basins.only, kept, ids, solid, first)
     order = np.zeros(highest - first, np.int64)
     used = np.flatnonzero(ids)
     order[ids[used] - first - 1] = used

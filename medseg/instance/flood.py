@@ -1,11 +1,8 @@
-"""Compiled loops that flood a landscape from its summits down; imported only when they run.
+"""Compiled loops that judge the summits of a landscape and flood it from them; imported only when they run.
 
-A level is a height from the top: 0 is the summit and floods first. Voxels wait in one first-in-first-out queue per
-level, kept as linked lists, so that pushing and popping take constant time and there is no heap. Arrays are flat and
-padded. In `labels` a voxel of part c that no water has reached holds -c, a flooded one the number of its basin.
-
-Basins start at every summit. Where the waters of two meet, the height of that saddle against the lower summit decides
-whether they stay apart (the persistence of the summit) or become one: seeds and flooding are one pass.
+A level is a height counted from the top: 0 is the summit and floods first. Voxels wait in one first-in-first-out queue
+per level, kept as linked lists, so that pushing and popping take constant time and there is no heap. Arrays are flat
+and padded. In `labels` a voxel of part c that nobody has reached holds -c, a reached one the number of its object.
 """
 
 from __future__ import annotations
@@ -17,13 +14,15 @@ import numpy as np
 from medseg.ops.compiled import compiled
 
 LEVELS = 4096
+IS_OBJECT, IS_NONE, IS_TWIN = 1, 2, 3
 _TOP = LEVELS - 1
+_SEEN = -(1 << 31)
 
 
 @compiled()
-def highest(squared: Any, labels: Any, start: int, stop: int, tops: Any) -> None:
+def highest(squared: Any, labels: Any, tops: Any) -> None:
     """Raise `tops` to the largest squared distance of each part."""
-    for i in range(start, stop):
+    for i in range(labels.size):
         part = -labels[i]
         if part > 0 and squared[i] > tops[part]:
             tops[part] = squared[i]
@@ -50,16 +49,9 @@ def summits(levels: Any, labels: Any, offsets: Any, start: int, stop: int) -> An
             continue
         here = levels[i]
         alone = True
-        for k in range(half):
+        for k in range(offsets.size):
             j = i + offsets[k]
-            if labels[j] == part and levels[j] <= here:
-                alone = False
-                break
-        if not alone:
-            continue
-        for k in range(half, offsets.size):
-            j = i + offsets[k]
-            if labels[j] == part and levels[j] < here:
+            if labels[j] == part and (levels[j] < here or (k < half and levels[j] == here)):
                 alone = False
                 break
         if alone:
@@ -70,15 +62,6 @@ def summits(levels: Any, labels: Any, offsets: Any, start: int, stop: int) -> An
             found[n] = i
             n += 1
     return found[:n]
-
-
-@compiled()
-def find(parent: Any, basin: int) -> int:
-    """Return the basin that a basin has become part of."""
-    while parent[basin] != basin:
-        parent[basin] = parent[parent[basin]]
-        basin = parent[basin]
-    return basin
 
 
 @compiled()
@@ -93,141 +76,192 @@ def push(head: Any, tail: Any, links: Any, at: int, i: int) -> None:
 
 
 @compiled()
-def divide(  # noqa: PLR0913, C901
-    levels: Any, labels: Any, links: Any, offsets: Any, seeds: Any, bounds: Any, start: int, stop: int,
-    rule: Any, noise: Any, parent: Any, peak: Any, waist: Any, centre: Any, strides: Any,
+def judge(  # noqa: PLR0913
+    levels: Any, labels: Any, links: Any, offsets: Any, places: Any, bounds: Any, names: Any, start: int, stop: int,
+    rule: Any, noise: Any, verdict: Any, waist: Any, plateau: Any, width: Any,
 ) -> None:  # fmt: skip
-    """Flood parts `start` to `stop` of `bounds` that have several seeds; basin k + 1 begins at seed k.
+    """Decide which summits of parts `start` to `stop` are objects.
 
     Parameters
     ----------
     levels, labels, links : flat padded uint16, int32, int32 arrays
-        `links` needs no content.
+        `links` needs no content; `labels` holds k + 1 at summit k, before and after.
     offsets : (2 n,) int array
-    seeds : (m,) int32 array
-        Summits, by part, then level, then place.
-    bounds : (parts + 1,) int array
-        Where the seeds of each part begin.
-    rule : (5,) float64 array
-        Least depth as a share of the lower summit, least height of a summit, height of a saddle from which two are
-        one, least distance of two centres; the fifth is not 0 where nothing may stay apart.
+    places : (m,) int32 array
+        Voxels of the summits, by part, then level, then place.
+    bounds, names : (parts + 1,), (parts,) int arrays
+        Where the summits of each part begin; what unreached voxels of the part hold.
+    rule : (4,) float64 array
+        Least depth as a share of the summit's height, least height, height of a saddle from which two are one, and
+        not 0 where nothing may stay apart.
     noise : (parts,) float64 array
-        Least depth of any part as a share of its height.
-    parent, peak, waist : (m + 1,) arrays
-        Written: what a basin became part of, its height, the deepest saddle inside it as a share of the lower summit.
-    centre : (m + 1, 4) float64 array
-        Sums of positions and the count of voxels, kept only where the least distance is not 0.
-    strides : (5,) float64 array
-        Voxels per plane and row, size of a voxel along z, y, x.
+        Least depth in any case, as a share of the part's height.
+    verdict : (m,) uint8 array
+        Written: an object, none, or a twin (on the plateau of an earlier summit).
+    waist : (m,) float64 array
+        Written where the verdict is none: depth of the saddle to higher ground as a share of the summit's height.
+    plateau, width : (m, 3) float64 array, (2,) int array
+        Written: mean (z, y, x) of the summit's plateau; voxels per padded plane and row.
     """
     head = np.full(LEVELS, -1, np.int32)
     tail = np.full(LEVELS, -1, np.int32)
-    measured = rule[3] > 0
+    seen = np.empty((1024, 2), np.int32)
+    ground = np.empty(2, np.float64)
     for part in range(start, stop):
-        k, end = bounds[part], bounds[part + 1]
-        if end - k == 1:  # one summit: the whole part is one object
+        first, last = bounds[part], bounds[part + 1]
+        for k in range(first, last):
+            if verdict[k] == IS_TWIN:
+                continue
+            height = 1.0 - levels[places[k]] / _TOP
+            need = max(rule[0] * height, noise[part])
+            ground[0] = height - need  # a saddle above this is too shallow
+            ground[1] = rule[2]
+            if rule[3] != 0.0:
+                ground[0] = -1.0
+            if k == first:  # the highest of its part: only its plateau is looked at
+                ground[0] = ground[1] = 2.0
+            water, n, seen = search(
+                levels,
+                labels,
+                links,
+                offsets,
+                places[k],
+                k,
+                first,
+                last,
+                names[part],
+                ground,
+                verdict,
+                head,
+                tail,
+                seen,
+            )
+            for axis in range(3):
+                plateau[k, axis] = 0.0
+            flat = 0
+            for v in range(n):
+                i = seen[v, 0]
+                if levels[i] == levels[places[k]] and flat >= 0:
+                    plateau[k, 0] += i // width[0]
+                    plateau[k, 1] += i % width[0] // width[1]
+                    plateau[k, 2] += i % width[1]
+                    flat += 1
+                labels[i] = seen[v, 1]
+                head[levels[i]] = -1
+            for axis in range(3):
+                plateau[k, axis] /= flat
+            verdict[k] = IS_OBJECT if water < 0 and height >= rule[1] else IS_NONE
+            if water >= 0 and height > 0:
+                waist[k] = (height - (1.0 - water / _TOP)) / height
+
+
+@compiled()
+def search(  # noqa: PLR0913, C901
+    levels: Any, labels: Any, links: Any, offsets: Any, place: int, own: int, first: int, last: int, name: int,
+    ground: Any, verdict: Any, head: Any, tail: Any, seen: Any,
+) -> Any:  # fmt: skip
+    """Look for higher ground from a summit, the highest ground first, until the way there is too deep.
+
+    Returns
+    -------
+    (int, int, array)
+        Level of the saddle to higher ground, -1 where there is none within reach; how many voxels were seen; which
+        (they hold a mark, and what they held before stands in the second column). Summits of the same plateau are
+        marked as twins. Of equal summits one that is an object already counts as higher.
+    """
+    top = levels[place]
+    seen[0, 0], seen[0, 1] = place, labels[place]
+    labels[place] = _SEEN
+    push(head, tail, links, top, place)
+    n, waiting = 1, 1
+    level = water = int(top)
+    while waiting > 0:
+        i = head[level]
+        if i < 0:
+            level += 1
+            if level > water:
+                water = level
+                height = 1.0 - water / _TOP
+                if height <= ground[0] and height < ground[1]:
+                    return -1, n, seen
             continue
-        name = labels[seeds[k]]
-        first, last = k + 1, end
+        head[level] = links[i]
+        waiting -= 1
+        for o in range(offsets.size):
+            j = i + offsets[o]
+            v = labels[j]
+            if v != name and not first < v <= last:
+                continue
+            at = levels[j]
+            if at < top:
+                return water, n, seen
+            if v > 0 and at == top:
+                if water == top:
+                    verdict[v - 1] = IS_TWIN
+                elif verdict[v - 1] == IS_OBJECT:
+                    return water, n, seen
+            if n == len(seen):
+                larger = np.empty((2 * n, 2), np.int32)
+                larger[:n] = seen
+                seen = larger
+            seen[n, 0], seen[n, 1] = j, v
+            n += 1
+            labels[j] = _SEEN
+            push(head, tail, links, at, j)
+            waiting += 1
+            level = min(level, int(at))
+    return -1, n, seen
+
+
+@compiled()
+def flood(  # noqa: PLR0913
+    levels: Any, labels: Any, links: Any, offsets: Any, seeds: Any, bounds: Any, names: Any, start: int, stop: int
+) -> None:
+    """Flood parts `start` to `stop` from their seeds, which hold their object's number; the lowest level first.
+
+    The order is that of a heap of (level, age). A part with a single seed is left as it is: all of it is one object.
+    """
+    head = np.full(LEVELS, -1, np.int32)
+    tail = np.full(LEVELS, -1, np.int32)
+    for part in range(start, stop):
+        if bounds[part + 1] - bounds[part] < 2:
+            continue
+        name = names[part]
         waiting = 0
+        for k in range(bounds[part], bounds[part + 1]):
+            push(head, tail, links, levels[seeds[k]], seeds[k])
+            waiting += 1
         level = 0
-        while waiting > 0 or k < end:
-            if waiting == 0:
-                level = levels[seeds[k]]
+        while waiting > 0:
             i = head[level]
-            if i < 0:  # this level is dry: the next summit at it, or the next level
-                while k < end and levels[seeds[k]] == level:
-                    s = seeds[k]
-                    k += 1
-                    if labels[s] == name:
-                        labels[s] = k
-                        parent[k] = k
-                        peak[k] = 1.0 - level / _TOP
-                        push(head, tail, links, level, s)
-                        waiting += 1
-                        if measured:
-                            locate(centre, k, s, strides)
-                        break
-                if head[level] < 0:
-                    level += 1
+            if i < 0:
+                level += 1
                 continue
             head[level] = links[i]
             waiting -= 1
-            own = labels[i]
             for o in range(offsets.size):
                 j = i + offsets[o]
-                other = labels[j]
-                if other == name:
-                    labels[j] = own
-                    at = levels[j] if levels[j] > level else level
-                    push(head, tail, links, at, j)
+                if labels[j] == name:
+                    labels[j] = labels[i]
+                    push(head, tail, links, levels[j], j)
                     waiting += 1
-                    if measured:
-                        locate(centre, own, j, strides)
-                elif other != own and first <= other <= last and levels[j] <= level:
-                    meet(own, other, 1.0 - level / _TOP, rule, noise[part], parent, peak, waist, centre)
+                    level = min(level, int(levels[j]))
 
 
 @compiled()
-def locate(centre: Any, basin: int, i: int, strides: Any) -> None:
-    """Count a voxel's position into a basin."""
-    plane, width = int(strides[0]), int(strides[1])
-    centre[basin, 0] += (i // plane) * strides[2]
-    centre[basin, 1] += (i % plane // width) * strides[3]
-    centre[basin, 2] += (i % width) * strides[4]
-    centre[basin, 3] += 1.0
-
-
-@compiled()
-def meet(  # noqa: PLR0913
-    a: int, b: int, saddle: float, rule: Any, noise: float, parent: Any, peak: Any, waist: Any, centre: Any
-) -> None:
-    """Make one basin of two where the saddle between them is no real parting."""
-    a, b = find(parent, a), find(parent, b)
-    if a == b:
-        return
-    if peak[b] > peak[a] or (peak[b] == peak[a] and b < a):
-        a, b = b, a  # a is the higher, of equals the earlier
-    depth = peak[b] - saddle
-    one = depth < max(rule[0] * peak[b], noise) or peak[b] < rule[1] or saddle >= rule[2] or rule[4] != 0.0
-    if not one and rule[3] > 0:
-        apart = 0.0
-        for axis in range(3):
-            gap = centre[a, axis] / centre[a, 3] - centre[b, axis] / centre[b, 3]
-            apart += gap * gap
-        one = apart < rule[3] * rule[3]
-    if one:
-        parent[b] = a
-        waist[a] = max(waist[a], waist[b], depth / peak[b] if peak[b] > 0 else 0.0)
-        if rule[3] > 0:
-            for axis in range(4):
-                centre[a, axis] += centre[b, axis]
-
-
-@compiled()
-def sizes(labels: Any, parent: Any, only: Any, start: int, stop: int, count: Any) -> None:
-    """Count the voxels of each basin; a part with one seed was not flooded and is its basin `only`."""
-    for i in range(start, stop):
+def sizes(labels: Any, only: Any, count: Any) -> None:
+    """Count the voxels of each object; `only` is the object of a part that was not flooded."""
+    for i in range(labels.size):
         v = labels[i]
         if v != 0:
-            count[only[-v] if v < 0 else find(parent, v)] += 1
+            count[v if v > 0 else only[-v]] += 1
 
 
 @compiled()
-def roots(parent: Any, kept: Any) -> Any:
-    """Return each basin's root, or 0 where that is not kept."""
-    final = np.zeros(parent.size, np.int32)
-    for basin in range(1, parent.size):
-        root = find(parent, basin)
-        final[basin] = root if kept[root] else 0
-    return final
+def renumber(labels: Any, margin: int, only: Any, kept: Any, ids: Any, out: Any, first: int) -> int:
+    """Write the kept objects, numbered from `first` + 1 by their first voxel; return the highest number.
 
-
-@compiled()
-def renumber(labels: Any, margin: int, final: Any, only: Any, ids: Any, out: Any, first: int) -> int:
-    """Write the objects, numbered from `first` + 1 by their first voxel; return the highest number.
-
-    `final` holds for each basin its root, or 0 where it is left out; `ids` the numbers given, by root.
+    `ids` takes the numbers given, by object.
     """
     n = first
     nz, ny, nx = out.shape
@@ -237,38 +271,11 @@ def renumber(labels: Any, margin: int, final: Any, only: Any, ids: Any, out: Any
                 v = labels[z + margin, y + 1, x + 1]
                 if v == 0:
                     continue
-                root = final[only[-v] if v < 0 else v]
-                if root == 0:
+                v = v if v > 0 else only[-v]
+                if not kept[v]:
                     continue
-                if ids[root] == 0:
+                if ids[v] == 0:
                     n += 1
-                    ids[root] = n
-                out[z, y, x] = ids[root]
+                    ids[v] = n
+                out[z, y, x] = ids[v]
     return n
-
-
-@compiled()
-def flood_from(levels: Any, labels: Any, links: Any, offsets: Any, seeds: Any) -> None:
-    """Flood unlabelled voxels (-1) from labelled ones, `seeds`; the lowest level first, of equals who came first."""
-    head = np.full(1 << 16, -1, np.int32)
-    tail = np.full(1 << 16, -1, np.int32)
-    waiting = 0
-    for s in seeds:
-        push(head, tail, links, levels[s], s)
-        waiting += 1
-    level = 0
-    while waiting > 0:
-        i = head[level]
-        if i < 0:
-            level += 1
-            continue
-        head[level] = links[i]
-        waiting -= 1
-        for o in range(offsets.size):
-            j = i + offsets[o]
-            if labels[j] == -1:
-                labels[j] = labels[i]
-                at = levels[j]
-                push(head, tail, links, at, j)
-                waiting += 1
-                level = min(level, at)

@@ -135,7 +135,9 @@ def quick_scores(
     network: nn.Module, cases: Sequence[InstanceCase], plan: Plan, device: torch.device
 ) -> dict[str, float]:
     """Return Dice of foreground and boundary, and how well the distances fit, over whole images at their own size."""
-    tiles = TileOptions(plan.input.patch, len(output_names(len(plan.input.patch))), overlap=0.25, half=fast_half(device))
+    tiles = TileOptions(
+        plan.input.patch, len(output_names(len(plan.input.patch))), overlap=0.25, half=fast_half(device)
+    )
     sums = np.zeros((2, 2))
     errors: list[float] = []
     for case in cases:

@@ -90,7 +90,9 @@ def _plan(facts: list[_Facts], classes: dict[int, str], name: str, target: Liter
         ),
         architecture=Architecture(name="dynunet", options=options),
         classes=dict(sorted(classes.items())[:1]) or {1: "object"},
-        training=TrainingPlan(loss="heads", batch=batch, samples_per_epoch=STEPS_PER_EPOCH * batch, foreground_share=0.7),
+        training=TrainingPlan(
+            loss="heads", batch=batch, samples_per_epoch=STEPS_PER_EPOCH * batch, foreground_share=0.7
+        ),
         predicted_memory_gb=round(0.6 + batch * voxels * filters[0] * 14 * 4 * 2 / 1e9, 2),
         predicted_gflop_per_patch=round(len(filters) * voxels * 3**n_axes * 10 * filters[0] ** 2 / 1e9, 1),
         fingerprint=Fingerprint(

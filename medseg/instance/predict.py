@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import ndimage
 from torch import nn
 
 from medseg.errors import InputError, Notice
-from medseg.grid import Grid, image_grid
+from medseg.grid import Grid
 from medseg.instance.loss import N_CLASSES
-from medseg.instance.scale import (
-    REFERENCE_DIAMETER,
-    canonical,
-    equivalent_diameters,
-    zoom_for,
-    zoomed,
-    zoomed_grid,
-)
-from medseg.instance.targets import relative_spacing
+from medseg.instance.scale import CLOSE_ENOUGH, REFERENCE_DIAMETER, canonical, equivalent_diameters, zoom_for
+from medseg.instance.scale import zoomed, zoomed_grid
+from medseg.instance.targets import BOUNDARY_WIDTH
 from medseg.models.card import ModelCard
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.intensity import inspect
-from medseg.ops.resample import resampled
-from medseg.progress import Progress, Steps
+from medseg.progress import Pace, Progress, Steps, finish
 from medseg.volume import Volume
 
 Floats = npt.NDArray[np.float32]
 LOOKS = 3
 """Most times that the object size is estimated anew."""
-SMALLEST_SEED = 4
-"""Fewer voxels than this are not believed to be an object when the size is estimated."""
+SAMPLE_SIDE = 1024
+"""Largest side, in pixels, of the part of a picture on which the object size is estimated."""
+SAMPLE_PLANES = 5
+SMALLEST_PART = 4
+"""Parts of fewer pixels than this are dust when the size is estimated."""
+MOST_STRETCH = 4.0
+"""A stack whose slices lie further apart than this many pixels is seen from above only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,25 @@ class MapOptions:
     half: bool = False
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Seer:
+    """A network with everything that it takes to ask it."""
+
+    network: nn.Module
+    card: ModelCard
+    options: MapOptions
+    device: torch.device
+
+    @property
+    def wanted(self) -> float:
+        return self.card.split.get("diameter", REFERENCE_DIAMETER)
+
+    def tiles(self) -> TileOptions:
+        options = self.options
+        n_out = len(self.card.outputs)
+        return TileOptions(self.card.input.patch, n_out, options.overlap, options.batch, half=options.half)
+
+
 def predict_maps_steps(
     volume: Volume, network: nn.Module, card: ModelCard, *, options: MapOptions, device: torch.device
 ) -> Steps[Volume]:
@@ -83,7 +102,7 @@ def predict_maps_steps(
     Volume
         Channels ``background``, ``interior``, ``boundary`` (shares that sum to 1), ``distance`` (0 at the outline to 1
         in the middle) and ``offset_*`` (way to the centre along each axis, in voxels of the finest axis of the working
-        grid). Same extent as `volume`.
+        grid). Same extent as `volume`; its spacing is that of the working grid.
 
     Raises
     ------
@@ -92,109 +111,174 @@ def predict_maps_steps(
     """
     _check_axes(volume, card)
     yield Progress("preparing", 0, 1)
+    seer = _Seer(network, card, options, device)
     finite, notices = inspect(volume)
     image = canonical(finite, card.input.normalisation.percentiles)
-    zoom, told = yield from _fitting_zoom(image, network, card, options, device)
-    maps, more = yield from _maps_at(image, zoom, network, card, options, device)
-    return replace(maps, source=volume.source, warnings=(*volume.warnings, *notices, *told, *more))
+    if options.diameter is not None:
+        zoom = zoom_for(options.diameter / min(image.grid.spacing), seer.wanted)
+    else:
+        zoom = yield from fitting_zoom(image, seer)
+    maps, more = yield from _maps_at(image, zoom, seer)
+    return replace(maps, source=volume.source, warnings=(*volume.warnings, *notices, *more))
 
 
-def estimated_diameter(maps: Volume) -> float:
-    """Return the median diameter of the parts that the interior falls into, in voxels of the finest axis.
+def estimated_diameter(classes: npt.NDArray[np.integer]) -> float:
+    """Return the median diameter, in pixels, of the parts that the interior of a flat picture falls into.
 
-    The boundary that was cut off is added again. Not a number where nothing is found. For a stack the plane with the
-    most objects speaks, since discs are seen there.
+    The boundary that was cut off is added again. Objects count by their width, so that dust does not outvote them. Not a
+    number where nothing is found.
 
     Parameters
     ----------
-    maps : Volume
-        With channels ``background``, ``interior``, ``boundary``.
+    classes : (y, x) array
+        0 background, 1 interior, 2 boundary.
+
+    Examples
+    --------
+    >>> classes = np.zeros((20, 20), int)
+    >>> classes[5:15, 5:15] = 1
+    >>> round(estimated_diameter(classes), 1)
+    15.3
     """
-    from scipy import ndimage
-
-    from medseg.instance.targets import BOUNDARY_WIDTH
-
-    classes = maps.numpy()[:N_CLASSES].argmax(axis=0)
-    steps = relative_spacing(maps.grid.spacing)
-    # faces only along the axes of the finest plane; a stack is looked at plane by plane
-    planes = classes[None] if classes.ndim == 2 else classes
-    found: list[float] = []
-    for plane in planes:
-        parts, n = ndimage.label(plane == 1)
-        if n:
-            diameters = equivalent_diameters(parts, steps[-2:])
-            found.extend(d for d in diameters if d * d >= SMALLEST_SEED)
-    if not found:
+    parts, n = ndimage.label(classes == 1)
+    if n == 0:
         return float("nan")
-    sizes = np.sort(np.asarray(found))
-    # dust must not outvote: the median by diameter, so that each object counts by its width
-    middle = sizes[np.searchsorted(np.cumsum(sizes), 0.5 * sizes.sum())] if classes.ndim == 3 else np.median(sizes)
-    return float(middle) + 2.0 * BOUNDARY_WIDTH
+    kept = np.bincount(parts.ravel()) >= SMALLEST_PART
+    kept[0] = False
+    sizes = np.sort(equivalent_diameters(np.where(kept[parts], parts, 0), (1.0, 1.0)))
+    if not len(sizes):
+        return float("nan")
+    shares = np.cumsum(sizes) / sizes.sum()
+    return float(sizes[np.searchsorted(shares, 0.5)]) + 2.0 * BOUNDARY_WIDTH
 
 
-def _fitting_zoom(
-    image: Volume, network: nn.Module, card: ModelCard, options: MapOptions, device: torch.device
-) -> Steps[tuple[float, tuple[Notice, ...]]]:
-    wanted = card.split.get("diameter", REFERENCE_DIAMETER)
-    finest = min(image.grid.spacing)
-    if options.diameter is not None:
-        return zoom_for(options.diameter / finest, wanted), ()
-    sample = _sample(image)
+def fitting_zoom(image: Volume, seer: _Seer) -> Steps[float]:
+    """Return the zoom at which the objects of a canonical image have the wanted diameter, looking a few times.
+
+    Parameters
+    ----------
+    image : Volume
+    seer : _Seer
+    """
+    planes = _sample(image)
     zoom = 1.0
-    for _ in range(LOOKS):
-        maps, _ = yield from _maps_at(sample, zoom, network, card, options, device)
-        diameter = estimated_diameter(maps) / zoom
-        better = zoom_for(diameter, wanted)
-        if not np.isfinite(diameter) or abs(np.log(better / zoom)) < np.log(1.15):
-            break
+    for look in range(LOOKS):
+        found: list[float] = []
+        for plane in planes:
+            array = plane if zoom == 1.0 else ndimage.zoom(plane, (1, zoom, zoom), order=1)
+            if min(array.shape) < 1:
+                continue
+            maps, _ = finish(_answer(np.asarray(array, np.float32), seer))
+            found.append(estimated_diameter(maps[:N_CLASSES].argmax(axis=0)))
+            yield Progress("looking for the size of the objects", look, LOOKS)
+        if np.isnan(found).all():
+            return zoom
+        better = zoom_for(float(np.nanmedian(found)) / zoom, seer.wanted)
+        if abs(np.log(better / zoom)) < np.log(CLOSE_ENOUGH):
+            return zoom
         zoom = better
-    return zoom, ()
+    return zoom
 
 
-def _sample(image: Volume) -> Volume:
-    """Return the part that the object size is estimated on: the middle planes of a stack, the whole of a picture."""
-    if image.grid.ndim == 2:
-        return image
-    n = image.grid.shape[0]
-    keep = slice(n // 4, max(n // 4 + 1, n - n // 4), max(1, n // 10))
-    array = image.numpy()[:, keep]
-    z, y, x = image.grid.spacing
-    spacing = (z * (keep.step or 1), y, x)
-    unit = image.grid.unit
-    return Volume(np.ascontiguousarray(array), image_grid(array.shape[1:], spacing, unit), image.channels)
+def _sample(image: Volume) -> list[Floats]:
+    """Return flat (3, y, x) parts of an image that tell the size of its objects: the liveliest part, a few planes."""
+    array = zoomed(image, zoomed_grid(image.grid, 1.0, _plane_axes(image.grid))).numpy()
+    if image.grid.ndim == 3:
+        picks = np.unique(np.linspace(0, array.shape[1] - 1, SAMPLE_PLANES + 2).round().astype(int)[1:-1])
+        return [_liveliest(array[:, k]) for k in picks]
+    return [_liveliest(array)]
 
 
-def _maps_at(
-    image: Volume, zoom: float, network: nn.Module, card: ModelCard, options: MapOptions, device: torch.device
-) -> Steps[tuple[Volume, tuple[Notice, ...]]]:
-    axes = len(card.input.patch)
-    if image.grid.ndim == axes:
-        working = zoomed(image, zoom)
-        maps, notices = yield from _answer(working.numpy(), network, card, options, device)
-        maps[N_CLASSES + 1 :] *= card.split.get("diameter", REFERENCE_DIAMETER)
-        return Volume(_shares(maps), working.grid, card.outputs), notices
-    return (yield from _stack_maps(image, zoom, network, card, options, device))
+def _plane_axes(grid: Grid) -> tuple[int, ...]:
+    return (grid.ndim - 2, grid.ndim - 1)
 
 
-def _answer(
-    array: Floats, network: nn.Module, card: ModelCard, options: MapOptions, device: torch.device
-) -> Steps[tuple[Floats, tuple[Notice, ...]]]:
-    tiles = TileOptions(
-        patch=card.input.patch,
-        n_out=len(card.outputs),
-        overlap=options.overlap,
-        batch=options.batch,
-        mirror_axes=(),
-        half=options.half,
-    )
-    return (yield from predict_maps(network, np.ascontiguousarray(array), options=tiles, device=device))
+def _liveliest(picture: Floats) -> Floats:
+    """Return the tile of at most `SAMPLE_SIDE` pixels a side with the most contrast; objects are where values differ."""
+    cuts = [
+        [slice(s, min(s + SAMPLE_SIDE, n)) for s in range(0, n, SAMPLE_SIDE) if s == 0 or n - s > SAMPLE_SIDE // 2]
+        for n in picture.shape[1:]
+    ]
+    boxes = list(product(*cuts))
+    spread = [float(picture[(0, *box)].std()) for box in boxes]
+    return picture[(slice(None), *boxes[int(np.argmax(spread))])]
 
 
-def _shares(maps: Floats) -> Floats:
-    """Turn the class logits into shares in place, and hold the distance within 0 to 1."""
+def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[tuple[Volume, tuple[Notice, ...]]]:
+    grid = image.grid
+    model_axes = len(seer.card.input.patch)
+    if grid.ndim == model_axes:
+        # a 3-D model was trained on the stacks' own shape of voxels
+        same_shape = tuple(max(1, round(n * zoom)) for n in grid.shape)
+        working = zoomed_grid(grid, zoom, (0, 1)) if model_axes == 2 else grid.reshaped(same_shape)
+        maps, notices = yield from _answer(zoomed(image, working).numpy(), seer)
+        return Volume(_shares(maps, seer.wanted), working, seer.card.outputs), notices
+    return (yield from _stack_maps(image, zoom, seer))
+
+
+def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[tuple[Volume, tuple[Notice, ...]]]:
+    """Average the maps of all planes along z, y and x; the way to the centre along an axis is seen from two sides."""
+    spacing = image.grid.spacing
+    flat_only = spacing[0] > MOST_STRETCH * min(spacing[1:]) or image.grid.shape[0] < 2
+    working = zoomed_grid(image.grid, zoom, _plane_axes(image.grid) if flat_only else (0, 1, 2))
+    array = zoomed(image, working).numpy()
+    views = (0,) if flat_only else (0, 1, 2)
+    names = ("background", "interior", "boundary", "distance", "offset_z", "offset_y", "offset_x")
+    sums = np.zeros((len(names), *working.shape), np.float32)
+    pace = Pace("looking at the slices", sum(working.shape[v] for v in views))
+    done, notices = 0, ()
+    for view in views:
+        rows = [0, 1, 2, 3, *(N_CLASSES + 1 + axis for axis in range(3) if axis != view)]
+        source, target = np.moveaxis(array, view + 1, 1), np.moveaxis(sums, view + 1, 1)
+        for k in range(working.shape[view]):
+            maps, notices = finish(_answer(source[:, k], seer))
+            target[rows, k] += _shares(maps, seer.wanted)
+            done += 1
+            yield pace.at(done)
+    sums[: N_CLASSES + 1] /= len(views)
+    sums[N_CLASSES + 1 :] /= max(1, len(views) - 1)
+    return Volume(sums, working, names), notices
+
+
+def _answer(array: Floats, seer: _Seer) -> Steps[tuple[Floats, tuple[Notice, ...]]]:
+    """Return the network's raw (n_out, *s) maps; mirrored images answer with mirrored ways to the centre."""
+    n_axes = array.ndim - 1
+    flips = list(product((False, True), repeat=2)) if seer.options.tta else [(False, False)]
+    total: Floats | None = None
+    notices: tuple[Notice, ...] = ()
+    for flip in flips:
+        axes = [n_axes - 2 + k for k in range(2) if flip[k]]
+        turned = np.flip(array, [a + 1 for a in axes]) if axes else array
+        maps, notices = yield from predict_maps(
+            seer.network, np.ascontiguousarray(turned), options=seer.tiles(), device=seer.device
+        )
+        for axis in axes:
+            maps[N_CLASSES + 1 + axis] *= -1.0
+        maps = np.flip(maps, [a + 1 for a in axes]) if axes else maps
+        total = np.array(maps) if total is None else total + maps
+    assert total is not None
+    return total / np.float32(len(flips)), notices
+
+
+def _shares(maps: Floats, wanted: float) -> Floats:
+    """Turn class logits into shares and ways into voxels, in place, and hold the distance within 0 to 1."""
     classes = maps[:N_CLASSES]
     classes -= classes.max(axis=0)
     np.exp(classes, out=classes)
     classes /= classes.sum(axis=0)
     np.clip(maps[N_CLASSES], 0.0, 1.0, out=maps[N_CLASSES])
+    maps[N_CLASSES + 1 :] *= np.float32(wanted)
     return maps
+
+
+def _check_axes(volume: Volume, card: ModelCard) -> None:
+    axes = len(card.input.patch)
+    if volume.grid.ndim < axes:
+        raise InputError(
+            "E_DIMENSIONS_UNSUPPORTED",
+            path=None if volume.source is None else volume.source.path,
+            found=f"an image of {volume.grid.ndim} axes",
+            expected=f"a stack of {axes} axes, as the model was trained on",
+            not_done="its objects were not separated",
+            remedy="Choose a model for flat images.",
+        )

@@ -109,13 +109,24 @@ def zoom_for(diameter: float, reference: float = REFERENCE_DIAMETER) -> float:
     return float(np.clip(zoom, 1.0 / LARGEST_ZOOM, LARGEST_ZOOM))
 
 
-def zoomed_grid(grid: Grid, zoom: float) -> Grid:
-    """Return the grid over the same extent whose voxels are `zoom` times finer along every axis."""
-    if zoom == 1.0:
-        return grid
-    return grid.reshaped(tuple(max(1, round(n * zoom)) for n in grid.shape))
+def zoomed_grid(grid: Grid, zoom: float, axes: tuple[int, ...]) -> Grid:
+    """Return the grid over the same extent whose voxels are `zoom` times finer than the finest axis along `axes`.
+
+    Parameters
+    ----------
+    grid : Grid
+    zoom : float
+    axes : tuple of int
+        Axes that become equally fine; the others keep their voxels.
+    """
+    finest = min(grid.spacing[a] for a in axes)
+    wanted = [
+        n * s / finest * zoom if a in axes else n for a, (n, s) in enumerate(zip(grid.shape, grid.spacing, strict=True))
+    ]
+    shape = tuple(max(1, round(n)) for n in wanted)
+    return grid if shape == grid.shape else grid.reshaped(shape)
 
 
-def zoomed(volume: Volume, zoom: float) -> Volume:
-    """Return an image on `zoomed_grid`, interpolated linearly as in training."""
-    return volume if zoom == 1.0 else resampled(volume, zoomed_grid(volume.grid, zoom), order=1)
+def zoomed(volume: Volume, grid: Grid) -> Volume:
+    """Return an image on a `zoomed_grid`, interpolated linearly as in training."""
+    return volume if grid is volume.grid else resampled(volume, grid, order=1)

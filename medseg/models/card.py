@@ -35,7 +35,7 @@ class InputSpec(_Strict):
 
     channels: tuple[str, ...]
     space: Literal["patient", "image"]
-    orientation: str | None = Field(None, pattern=r"^[RLAPSI]{3}$")
+    orientation: str | None = Field(default=None, pattern=r"^[RLAPSI]{3}$")
     spacing: tuple[float, ...] | None = None
     unit: Literal["mm", "um", "px"]
     patch: tuple[int, ...]

@@ -103,7 +103,7 @@ def _run(network: nn.Module, image: Floats, options: TileOptions, rung: _Rung) -
     factors = [torch.from_numpy(gaussian(p)).to(rung.sums_on) for p in options.patch]
     window = _outer(factors)
     sums = torch.zeros((options.n_out, *shape), dtype=torch.float32, device=rung.sums_on)
-    source = torch.from_numpy(image)
+    source = torch.from_numpy(image if image.flags.writeable else image.copy())
     pace = Pace("segmenting", len(places))
     yield pace.at(0)
     done = 0

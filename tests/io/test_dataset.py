@@ -77,7 +77,8 @@ def test_channel_suffixes_make_one_case_of_several_images(put):
     assert [path.name for path in found.cases[1].images] == ["b_0000.nii.gz", "b_0001.nii.gz"]
     assert found.channels == ("0", "1")
     assert found.problems[0].text == "Case c has channel 0 where others have channels 0, 1."
-    assert "d_0007" in found.problems[1].text  # a name that ends in digits is a case of its own where its label does too
+    # a name that ends in digits is a case of its own where its label does too
+    assert "d_0007" in found.problems[1].text
 
 
 def test_an_msd_folder_is_read_from_its_description(put):
