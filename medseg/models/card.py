@@ -107,7 +107,7 @@ class ModelCard(_Strict):
     classes: dict[int, str]
     outputs: tuple[str, ...]
     postprocessing: Postprocessing = Postprocessing()
-    split: dict[str, float] = Field(default_factory=dict)
+    split: dict[str, float | str] = Field(default_factory=dict)
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     probe_output: tuple[float, ...] = ()
     licence: str

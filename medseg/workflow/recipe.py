@@ -9,14 +9,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from medseg.errors import UsageError
+from medseg.instance.options import SplitOptions
 from medseg.io.options import ReadOptions
+from medseg.measure.positive import Positive
 from medseg.workflow.options import RunOptions
 from medseg.workflow.staging import write_bytes
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 16
 
-Verb = Literal["segment", "measure", "evaluate", "plan", "train"]
+Verb = Literal["segment", "count", "split", "measure", "evaluate", "plan", "train"]
+
+
+Format = Literal["nii.gz", "nii", "nrrd", "mha", "tif", "png"]
 
 
 class _Strict(BaseModel):
@@ -34,6 +39,18 @@ class ReadingRecipe(_Strict):
     assume_orientation: str | None = Field(None, pattern=r"^[RLAPSI]{3}$")
 
 
+class SplittingRecipe(_Strict):
+    """Numbers of the splitting, in the unit of the image; see `medseg.instance.options.SplitOptions`."""
+
+    decoder: Literal["combined", "boundary", "distance"] = "combined"
+    foreground_threshold: float = Field(0.5, ge=0, le=1)
+    seed_threshold: float = Field(0.5, ge=0, le=1)
+    min_depth: float = Field(0.15, ge=0, le=1)
+    min_distance: float = Field(0.0, ge=0)
+    smoothing: float = Field(0.0, ge=0)
+    min_size: float = Field(0.0, ge=0)
+
+
 class SegmentRecipe(ReadingRecipe):
     """Options of ``segment``."""
 
@@ -45,7 +62,31 @@ class SegmentRecipe(ReadingRecipe):
     roi: tuple[tuple[int, int], ...] | None = None
     batch: int = Field(1, ge=1)
     save_maps: bool = False
-    format: Literal["nii.gz", "nii", "nrrd", "mha", "tif", "png"] | None = None
+    format: Format | None = None
+    resume: bool = False
+    overwrite: bool = False
+    strict: bool = False
+    split: Literal["none", "components", "watershed"] | None = None
+    splitting: SplittingRecipe | None = None
+    diameter: float | None = Field(None, gt=0)
+
+
+class CountRecipe(SegmentRecipe):
+    """Options of ``count``."""
+
+    model: str = "nuclei"
+    split: Literal["components", "watershed"] | None = None
+    positive_stain: str | None = None
+    positive_threshold: float | None = None
+
+
+class SplitRecipe(SplittingRecipe, ReadingRecipe):
+    """Options of ``split``."""
+
+    inputs: tuple[str, ...] = Field(min_length=1)
+    out: str
+    method: Literal["components", "watershed"] = "watershed"
+    format: Format | None = None
     resume: bool = False
     overwrite: bool = False
     strict: bool = False
@@ -65,7 +106,7 @@ class EvaluateRecipe(_Strict):
     predictions: str
     references: str
     out: str | None = None
-    kind: Literal["semantic"] = "semantic"
+    kind: Literal["semantic", "instances"] = "semantic"
 
 
 class PlanRecipe(_Strict):
@@ -93,10 +134,15 @@ class TrainRecipe(_Strict):
     device: str = "auto"
     threads: int | None = Field(None, ge=1)
     skip_unpaired: bool = False
+    data_name: str = ""
+    licence: str = "unknown"
+    attribution: str = ""
 
 
 OPTIONS: dict[str, type[_Strict]] = {
     "segment": SegmentRecipe,
+    "count": CountRecipe,
+    "split": SplitRecipe,
     "measure": MeasureRecipe,
     "evaluate": EvaluateRecipe,
     "plan": PlanRecipe,
@@ -165,7 +211,7 @@ def save_recipe(recipe: Recipe, path: str | Path) -> None:
 
 
 def recipe_of_run(inputs: list[str], out: str | Path, options: RunOptions) -> Recipe:
-    """Return the recipe that repeats a segmentation; only what differs from the defaults is written down.
+    """Return the recipe that repeats a segmentation or a count; only what differs from the defaults is written down.
 
     Parameters
     ----------
@@ -173,27 +219,65 @@ def recipe_of_run(inputs: list[str], out: str | Path, options: RunOptions) -> Re
     out : path-like
     options : RunOptions
     """
-    names = ("model", "device", "tta", "roi", "batch", "save_maps", "format", "resume", "overwrite", "strict")
-    given: dict[str, Any] = {name: getattr(options, name) for name in names}
+    kind = CountRecipe if options.counts else SegmentRecipe
+    apart = {"inputs", "out", "splitting", "positive_stain", "positive_threshold", *ReadingRecipe.model_fields}
+    given: dict[str, Any] = {name: getattr(options, name) for name in kind.model_fields if name not in apart}
     given |= {name: getattr(options.read, name) for name in ReadingRecipe.model_fields}
-    full = SegmentRecipe(inputs=tuple(inputs), out=str(out), **given)
-    return Recipe(verb="segment", options=full.model_dump(mode="json", exclude_defaults=True))
+    given["splitting"] = None if options.splitting is None else options.splitting.as_dict()
+    if options.counts and options.positive is not None:
+        given |= {"positive_stain": options.positive.stain, "positive_threshold": options.positive.threshold}
+    full = kind(inputs=tuple(inputs), out=str(out), **given)
+    verb: Verb = "count" if options.counts else "segment"
+    return Recipe(verb=verb, options=full.model_dump(mode="json", exclude_defaults=True))
 
 
 def run_of_recipe(recipe: Recipe) -> tuple[list[str], Path, RunOptions]:
-    """Return inputs, output folder and options of a recipe for ``segment``.
+    """Return inputs, output folder and options of a recipe for ``segment`` or ``count``.
 
     Raises
     ------
     UsageError
         If the recipe is for another verb.
     """
-    if recipe.verb != "segment":
-        raise _refused(None, f"a recipe for {recipe.verb}", expected="a recipe for segment")
+    if recipe.verb not in ("segment", "count"):
+        raise _refused(None, f"a recipe for {recipe.verb}", expected="a recipe for segment or count")
     options = recipe.checked().model_dump()
+    if options["splitting"] is not None:
+        options["splitting"] = SplitOptions(**options["splitting"])
+    if recipe.verb == "count":
+        stain, threshold = options.pop("positive_stain"), options.pop("positive_threshold")
+        options |= {"positive": None if stain is None else Positive(stain, threshold), "counts": True}
     read = ReadOptions(**{name: options.pop(name) for name in ReadingRecipe.model_fields})
     inputs, out = list(options.pop("inputs")), Path(options.pop("out"))
     return inputs, out, RunOptions(read=read, **options)
+
+
+def recipe_of_split(inputs: list[str], out: str | Path, options: RunOptions) -> Recipe:
+    """Return the recipe that repeats a splitting of labels or maps; as `recipe_of_run`."""
+    names = ("format", "resume", "overwrite", "strict")
+    given: dict[str, Any] = {name: getattr(options, name) for name in names} | {"method": options.split or "watershed"}
+    given |= {name: getattr(options.read, name) for name in ReadingRecipe.model_fields}
+    given |= {} if options.splitting is None else options.splitting.as_dict()
+    full = SplitRecipe(inputs=tuple(inputs), out=str(out), **given)
+    return Recipe(verb="split", options=full.model_dump(mode="json", exclude_defaults=True))
+
+
+def split_of_recipe(recipe: Recipe) -> tuple[list[str], Path, RunOptions]:
+    """Return inputs, output folder and options of a recipe for ``split``.
+
+    Raises
+    ------
+    UsageError
+        If the recipe is for another verb.
+    """
+    if recipe.verb != "split":
+        raise _refused(None, f"a recipe for {recipe.verb}", expected="a recipe for split")
+    given = recipe.checked().model_dump()
+    inputs, out, method = list(given.pop("inputs")), Path(given.pop("out")), given.pop("method")
+    read = ReadOptions(**{name: given.pop(name) for name in ReadingRecipe.model_fields})
+    splitting = SplitOptions(**{name: given.pop(name) for name in SplittingRecipe.model_fields})
+    shared = {"model": f"split-{method}", "device": "cpu", "split": method, "only_objects": True}
+    return inputs, out, RunOptions(read=read, splitting=splitting, **shared, **given)
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,5 +1,7 @@
 """Every recipe under workflows/ runs, on small data."""
 
+import json
+import runpy
 import shutil
 from pathlib import Path
 
@@ -42,3 +44,13 @@ def test_train_hippocampus_runs_with_a_smaller_budget(medseg, tmp_path, small_pl
     done = medseg("run", tmp_path / "smaller.yaml")
     assert done.code == 0, done.err
     assert (tmp_path / "hippocampus_model" / "card.json").is_file()
+
+
+def test_score_held_out_scores_only_the_cases_that_were_kept_apart(dataset, model, tmp_path, capfd):
+    script = runpy.run_path(str(RECIPES / "score_held_out.py"))
+    ids = sorted(path.name.removesuffix(".nii.gz") for path in (dataset / "images").iterdir())
+    rows = ["id,split", *(f"{name},{'test' if name == ids[0] else 'train'}" for name in ids)]
+    (tmp_path / "split.csv").write_text("\n".join(rows))
+    code = script["main"](dataset, tmp_path / "split.csv", str(model), tmp_path / "score", "--device", "cpu")
+    assert code == 0, capfd.readouterr()
+    assert [case["case"] for case in json.loads((tmp_path / "score/report.json").read_text())["cases"]] == ids[:1]

@@ -45,7 +45,8 @@ def test_the_training_folder_holds_plan_split_log_and_a_picture_of_the_curves(tr
     log = list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in log] == list(range(1, 13))
     assert float(log[-1]["loss"]) < 0.7 * float(log[0]["loss"])
-    assert Image.open(folder / "curves.png").width > 300
+    with Image.open(folder / "curves.png") as picture:
+        assert picture.width > 300
 
 
 def test_a_training_killed_and_resumed_gives_the_same_curve_and_weights(trained, data_set, tmp_path):
