@@ -19,6 +19,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 250, 48, 44
 _DIAGRAMS = {"loss": "loss", "dice": "Dice on validation cases"}
 _FINE = 3
 """Lines are drawn this much finer and averaged: Pillow draws none without steps."""
+_MOST_LETTERS = 22
 _GRID: Colour = (44, 49, 56)
 
 Line = list[tuple[float, float]]
@@ -143,6 +144,12 @@ def _write_words(draw: ImageDraw.ImageDraw, lines: dict[str, Line], bounds: _Bou
     for number, (name, line) in enumerate(lines.items(), start=1):
         left = _WIDTH - _RIGHT + 20
         draw.rounded_rectangle([left, top + 4, left + 15, top + 19], radius=3, fill=colour(number))
-        last = f"  {line[-1][1]:.4f}" if line else ""
-        write_text(draw, (left + 24, top + 12), f"{name}{last}", size=15, fill=INK, anchor="lm")
+        last = f"{line[-1][1]:.4f}  " if line else ""
+        write_text(draw, (left + 24, top + 12), f"{last}{_short(name)}", size=15, fill=INK, anchor="lm")
         top += 26
+
+
+def _short(name: str) -> str:
+    # the heading says already that it is Dice
+    bare = name.removeprefix("dice_")
+    return bare if len(bare) <= _MOST_LETTERS else f"{bare[: _MOST_LETTERS - 3]}..."

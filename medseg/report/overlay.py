@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from medseg.grid import Grid
 from medseg.io.atomic import write_atomically
-from medseg.labels import LabelMap
+from medseg.labels import Instances, LabelMap
 from medseg.ops.agreement import require_same_grid
 from medseg.report.colours import colour
 from medseg.report.drawing import unit_sign
 from medseg.report.lettering import is_readable
+from medseg.report.objects import FLAGGED, needs_eyes, outlined
 from medseg.report.panel import Picture, coloured, grey, tinted
 from medseg.report.sheet import Entry, Panel, Row, Sheet
 from medseg.report.views import slices_through, views_of
 from medseg.report.window import Window, display_window
 from medseg.volume import Volume
 
+Labels = LabelMap | Instances
+
 _PANEL = (380, 420)
 _PICTURE = (760, 760)
+_CROWD = (1000, 1000)
 _SLICES = 3
 _STAMP = 1.6
 _LISTED = 60
 _SUFFIXES = (".nii.gz", ".ome.tif", ".ome.tiff")
 
 
-def overlay(volume: Volume, labels: LabelMap, *, title: str | None = None) -> Image.Image:
+def overlay(volume: Volume, labels: Labels, *, title: str | None = None) -> Image.Image:
     """Draw labels over their image.
 
     Patient space: a row each for axial, coronal and sagittal slices, in radiological orientation (patient right on the
     picture's left, front or head up); first the fullest slice bare, then the same and others outlined. Micrographs:
-    the picture bare and outlined, or three cuts through a stack. Sizes are true to the spacing.
+    the picture bare and outlined, or three cuts through a stack. Sizes are true to the spacing. Objects are outlined
+    one by one and numbered as in their table; those with a flag that asks for a look have one signal colour.
 
     Parameters
     ----------
     volume : Volume
         The first channel is shown; three channels named red, green and blue are shown in colour.
-    labels : LabelMap
+    labels : LabelMap or Instances
         On the same grid.
     title : str, optional
         Name of the case; the volume's file name by default.
@@ -57,7 +65,7 @@ def overlay(volume: Volume, labels: LabelMap, *, title: str | None = None) -> Im
         If the two lie on different grids (E_GEOMETRY_MISMATCH).
     """
     require_same_grid(labels.grid, volume.grid, what="labels and image", not_done="no overlay was drawn")
-    legend = _legend(labels)
+    legend = _legend(labels) if isinstance(labels, LabelMap) else _legend_of_objects(labels)
     subtitle = _described(volume.grid)
     volume, labels = _upright(volume, labels)
     window = display_window(volume, labels)
@@ -74,7 +82,7 @@ def overlay(volume: Volume, labels: LabelMap, *, title: str | None = None) -> Im
     ).draw()
 
 
-def write_overlay(volume: Volume, labels: LabelMap, path: Path, *, title: str | None = None) -> None:
+def write_overlay(volume: Volume, labels: Labels, path: Path, *, title: str | None = None) -> None:
     """Draw `overlay` and write it to `path` as PNG, whatever the suffix; an unfinished picture never bears that name.
 
     Raises
@@ -88,7 +96,7 @@ def write_overlay(volume: Volume, labels: LabelMap, path: Path, *, title: str | 
     write_atomically(path, partial(page.save, format="PNG"))
 
 
-def _upright(volume: Volume, labels: LabelMap) -> tuple[Volume, LabelMap]:
+def _upright(volume: Volume, labels: Labels) -> tuple[Volume, Labels]:
     if volume.grid.space != "patient":
         return volume, labels
     axes = volume.grid.axes_to("RAS")
@@ -97,10 +105,11 @@ def _upright(volume: Volume, labels: LabelMap) -> tuple[Volume, LabelMap]:
     return image, replace(labels, array=axes.apply(np.asarray(labels.array)), grid=grid)
 
 
-def _stack_rows(volume: Volume, labels: LabelMap, window: Window) -> tuple[Row, ...]:
+def _stack_rows(volume: Volume, labels: Labels, window: Window) -> tuple[Row, ...]:
     image, numbers, grid = np.asarray(volume.array[0]), np.asarray(labels.array), volume.grid
     views = views_of(grid)
     own = [_scale(view.size(grid), _PANEL) for view in views]
+    filled = numbers if isinstance(labels, LabelMap) else (numbers > 0).view(np.uint8)
     rows = []
     for view, alone in zip(views, own, strict=True):
         # one scale for all rows, unless that would make this one a stamp beside a long thin scan
@@ -108,22 +117,26 @@ def _stack_rows(volume: Volume, labels: LabelMap, window: Window) -> tuple[Row, 
         size = _pixels(view.size(grid), scale)
         letters = view.letters(grid)
         panels: list[Panel] = []
-        for at in slices_through(numbers, view.across, _SLICES):
+        for at in slices_through(filled, view.across, _SLICES):
             bare = grey(view.slice_of(image, at), size, (window.low, window.high))
             caption = f"{view.name}  {view.place(grid, at)}"
             if not panels:
                 panels.append(Panel(bare, caption, letters))
-            panels.append(Panel(tinted(bare, view.slice_of(numbers, at)), caption, letters))
+            panels.append(Panel(_painted(bare, view.slice_of(numbers, at), labels), caption, letters))
         rows.append(Row(tuple(panels), scale))
     return tuple(rows)
 
 
-def _picture_row(volume: Volume, labels: LabelMap, window: Window) -> Row:
+def _picture_row(volume: Volume, labels: Labels, window: Window) -> Row:
     grid = volume.grid
     extent = (grid.shape[1] * grid.spacing[1], grid.shape[0] * grid.spacing[0])
-    scale = _scale(extent, _PICTURE)
+    scale = _scale(extent, _PICTURE if isinstance(labels, LabelMap) else _CROWD)
     bare = _picture(volume, _pixels(extent, scale), window)
-    return Row((Panel(bare, "image"), Panel(tinted(bare, np.asarray(labels.array)), "outlined")), scale)
+    return Row((Panel(bare, "image"), Panel(_painted(bare, np.asarray(labels.array), labels), "outlined")), scale)
+
+
+def _painted(bare: Picture, plane: npt.NDArray[Any], labels: Labels) -> Picture:
+    return tinted(bare, plane) if isinstance(labels, LabelMap) else outlined(bare, plane, labels)
 
 
 def _picture(volume: Volume, size: tuple[int, int], window: Window) -> Picture:
@@ -151,6 +164,22 @@ def _legend(labels: LabelMap) -> tuple[Entry, ...]:
         entries.append(Entry(f"and {len(found) - _LISTED} more, see the table"))
     entries += [Entry(_shown(labels, c), "not found") for c in absent[: max(0, _LISTED - len(found))]]
     return tuple(entries) or (Entry("no structure labelled"),)
+
+
+def _legend_of_objects(found: Instances) -> tuple[Entry, ...]:
+    """Count the objects, by class and by what their flags say."""
+    n = len(found.segments)
+    by_class = Counter(segment.class_id for segment in found.segments)
+    entries = [Entry("objects", str(n))]
+    if len(by_class) > 1:
+        names = {c: found.classes.get(c, f"class {c}") for c in by_class}
+        entries += [Entry(names[c] if is_readable(names[c]) else f"class {c}", str(by_class[c])) for c in sorted(names)]
+    signal = sum(needs_eyes(segment.flags) for segment in found.segments)
+    if signal:
+        entries.append(Entry("need a look", str(signal), FLAGGED))
+    flags = Counter(flag for segment in found.segments for flag in segment.flags)
+    entries += [Entry(f"   {flag.replace('_', ' ')}", str(number)) for flag, number in sorted(flags.items())]
+    return tuple(entries)
 
 
 def _shown(labels: LabelMap, class_id: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.labels import LabelMap
+from medseg.labels import Instances, LabelMap
 from medseg.volume import Volume
 
 _SAMPLES = 400_000
@@ -29,7 +29,7 @@ class Window:
         return f"{self.name} {numbers}".strip()
 
 
-def display_window(volume: Volume, labels: LabelMap) -> Window:
+def display_window(volume: Volume, labels: LabelMap | Instances) -> Window:
     """Choose a range of values that shows the image well.
 
     An image whose values look like Hounsfield units (air far below zero, tissue around it) gets the soft-tissue window,
@@ -54,7 +54,7 @@ def _is_hounsfield(volume: Volume, finite: npt.NDArray[Any]) -> bool:
     return bool(np.percentile(finite, 2) < _AIR and tissue > 0.02)
 
 
-def _mostly_inside(volume: Volume, labels: LabelMap, window: tuple[float, float]) -> bool:
+def _mostly_inside(volume: Volume, labels: LabelMap | Instances, window: tuple[float, float]) -> bool:
     inside = volume.array[0][np.asarray(labels.array) != 0]
     if not inside.size:
         return True

@@ -49,7 +49,11 @@ def medseg_process(tmp_path):
     """Run a command line in a process of its own; `before` is code that runs before it."""
 
     def start(*words, before: str = "", stdout=subprocess.PIPE, **environment) -> subprocess.Popen:
-        code = f"import sys\nsys.argv = ['medseg', *sys.argv[1:]]\n{before}\nfrom medseg.cli import main\nmain()"
+        # a test run in the background may hand down that Ctrl-C is ignored
+        heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = (
+            f"{heard}\nimport sys\nsys.argv = ['medseg', *sys.argv[1:]]\n{before}\nfrom medseg.cli import main\nmain()"
+        )
         return subprocess.Popen(
             [sys.executable, "-c", code, *(str(word) for word in words)],
             stdout=stdout,
