@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medseg.prediction import Prediction
     from medseg.volume import Volume
     from medseg.workflow.evaluate import Evaluation
+    from medseg.workflow.evaluation_of_objects import ObjectEvaluation
 
 Show = Callable[[Progress], object]
 """Receives each step of long work; an exception raised in it cancels the work."""
@@ -72,22 +73,27 @@ def measure(labels: LabelMap, image: Volume | None = None) -> pd.DataFrame:
 
 def evaluate(
     predictions: str | Path, references: str | Path, *, kind: str = "semantic", show: Show | None = None
-) -> Evaluation:
+) -> Evaluation | ObjectEvaluation:
     """Compare predicted label images with reference label images.
 
     Parameters
     ----------
     predictions, references : path-like
-        Two files, or two folders: NAME or NAME_labels is paired with NAME.
-    kind : {"semantic"}
+        Two files, or two folders: NAME, NAME_labels or NAME_instances is paired with NAME.
+    kind : {"semantic", "instances"}
+        What a voxel's number means: a class, or an object.
     show : callable, optional
         Receives each `Progress`.
 
     Returns
     -------
-    Evaluation
+    Evaluation or ObjectEvaluation
         ``as_dict()`` gives plain data for JSON.
     """
+    if kind == "instances":
+        from medseg.workflow.evaluate_objects import evaluate_objects_steps
+
+        return finish(evaluate_objects_steps(Path(predictions), Path(references)), show)
     from medseg.workflow.evaluate import evaluate_steps
 
     return finish(evaluate_steps(Path(predictions), Path(references), kind=kind), show)
@@ -124,6 +130,7 @@ def train(
     dataset: str | Path,
     out: str | Path,
     *,
+    task: str = "semantic",
     minutes: float | None = None,
     epochs: int | None = None,
     show: Show | None = None,
@@ -137,16 +144,22 @@ def train(
         ``images/`` and ``labels/`` with equal names, or an MSD or nnU-Net folder.
     out : path-like
         The model folder to make.
+    task : {"semantic", "instance"}
+        Name the tissue of every voxel, or separate objects that are numbered in the labels.
     minutes, epochs : float, int
         The budget; exactly one of them.
     show : callable, optional
         Receives each `Progress`.
     **choices
-        Any other field of `medseg.semantic.train.TrainOptions`, such as ``seed`` or ``device``.
+        Any other field of `medseg.training.options.TrainOptions`, such as ``seed`` or ``device``.
     """
     from medseg.io.dataset import find_pairs
-    from medseg.semantic.train import TrainOptions, train_steps
+    from medseg.training.options import TrainOptions
 
+    if task == "instance":
+        from medseg.instance.train import train_steps
+    else:
+        from medseg.semantic.train import train_steps
     choices.setdefault("name", Path(out).name)
     options = TrainOptions(minutes=minutes, epochs=epochs, **choices)
     return finish(train_steps(find_pairs(Path(dataset)), Path(out), options=options), show)

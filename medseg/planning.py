@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -182,6 +182,19 @@ def make_plan(facts: Sequence[CaseFacts], *, kind: Volume, classes: dict[int, st
         class_share={c: v / total for c, v in zip(found, voxels, strict=True)},
         n_cases=len(facts),
     )
+
+
+def with_architecture(plan: Plan, name: str) -> Plan:
+    """Return the plan with another network of the same channels and levels."""
+    old = plan.architecture
+    if old.name == name:
+        return plan
+    n_axes = len(plan.input.patch)
+    strides = [tuple(s) for s in cast("list[list[int]]", old.options["strides"])]
+    filters = tuple(cast("list[int]", old.options["filters"]))
+    if len(strides) < len(filters):
+        strides = [(1,) * n_axes, *strides]
+    return plan.model_copy(update={"architecture": _architecture(name, filters, tuple(strides))})
 
 
 def _facts(case: CasePaths, volume: Volume) -> CaseFacts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medseg.errors import Notice
-from medseg.labels import LabelMap
+from medseg.labels import Instances, LabelMap
 from medseg.volume import Volume
 
 
@@ -18,11 +18,14 @@ class Prediction:
     labels : LabelMap
         On the grid of the image that was given.
     maps : Volume or None
-        Named channels (probabilities per class, later boundary and distance) on the model's working grid.
+        Named channels (probabilities per class; boundary, distance of a model for objects), on the working grid.
     warnings : tuple of Notice
         What happened on the way: fallbacks, replaced values, an unusual image.
+    instances : Instances or None
+        The separate objects, on the grid of the image, where objects were separated.
     """
 
     labels: LabelMap
     maps: Volume | None = None
     warnings: tuple[Notice, ...] = ()
+    instances: Instances | None = None

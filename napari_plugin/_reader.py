@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medseg import MedsegError, probe, read, read_labels
+from medseg.io.suffixes import split_suffix
 from napari_plugin._layers import LayerData, labels_layer, volume_layers
 
 Read = Callable[[str | list[str]], list[LayerData]]
@@ -36,7 +37,7 @@ def open_layers(path: str | list[str]) -> list[LayerData]:
     """Read one or several files; a file that looks like a label image by name and values opens as labels."""
     layers: list[LayerData] = []
     for one in [path] if isinstance(path, str) else path:
-        name = _stem(Path(one))
+        name = split_suffix(Path(one).name)[0]
         if _LABEL_NAME.search(name) and _holds_integers(one):
             layers.append(labels_layer(read_labels(one), name))
         else:
@@ -47,11 +48,3 @@ def open_layers(path: str | list[str]) -> list[LayerData]:
 def _holds_integers(path: str) -> bool:
     found = probe(path)
     return len(found.channels) == 1 and not found.dtype.startswith(("float", "complex"))
-
-
-def _stem(path: Path) -> str:
-    name = path.name
-    for suffix in (".gz", ".nii", ".ome"):
-        name = name.removesuffix(suffix)
-    known = {".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".tif", ".tiff", ".png", ".jpg", ".jpeg"}
-    return name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in known else name

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medseg.cli.count import count
 from medseg.cli.demo import demo
 from medseg.cli.doctor import doctor
 from medseg.cli.evaluate import evaluate
@@ -18,10 +19,11 @@ from medseg.cli.plan import plan
 from medseg.cli.run import run
 from medseg.cli.segment import segment
 from medseg.cli.show import is_terminal
+from medseg.cli.split import split
 from medseg.cli.train import train
 from medseg.cli.verify import verify
 
-VERBS = (info, models, segment, measure, evaluate, plan, train, run, verify, demo, doctor)
+VERBS = (info, models, segment, count, split, measure, evaluate, plan, train, run, verify, demo, doctor)
 
 ABOUT = """From a scan to labels and numbers.
 

@@ -84,7 +84,7 @@ def show(rows: pd.DataFrame) -> None:
 
 def _names_of(labels: Path) -> dict[int, str]:
     """Return the class names of a result of ours, from the record beside it; none for other files."""
-    from medseg.workflow.names import split_suffix
+    from medseg.io.suffixes import split_suffix
     from medseg.workflow.pairs import class_names_beside
 
     return class_names_beside(labels, split_suffix(labels.name)[0].removesuffix("_labels"))

@@ -12,6 +12,7 @@ from medseg.cli.evaluate import Kind, evaluate
 from medseg.cli.measure import measure_files
 from medseg.cli.plan import plan
 from medseg.cli.segment import run_and_show
+from medseg.cli.split import split_and_show
 from medseg.cli.train import Task, train
 
 
@@ -23,12 +24,15 @@ def run(
     A recipe is a verb and its options, as --save-recipe writes them. Paths in it are relative to the folder in which
     the command is given.
     """
-    from medseg.workflow.recipe import load_recipe, run_of_recipe
+    from medseg.workflow.recipe import load_recipe, run_of_recipe, split_of_recipe
 
     loaded = load_recipe(recipe)
-    if loaded.verb == "segment":
+    if loaded.verb in ("segment", "count"):
         inputs, out, options = run_of_recipe(loaded)
         return run_and_show(inputs, out, options)
+    if loaded.verb == "split":
+        inputs, out, options = split_of_recipe(loaded)
+        return split_and_show(inputs, out, options)
     return _VERBS[loaded.verb](loaded.checked().model_dump())
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli import reading
+from medseg.cli import reading, running
 from medseg.cli.results import show_results
 from medseg.cli.show import progress
 from medseg.errors import UsageError
@@ -19,41 +18,21 @@ if TYPE_CHECKING:
 Box = tuple[tuple[int, int], ...]
 
 
-class Format(StrEnum):
-    """Formats in which labels can be written."""
-
-    nii_gz = "nii.gz"
-    nii = "nii"
-    nrrd = "nrrd"
-    mha = "mha"
-    tif = "tif"
-    png = "png"
-
-
 def segment(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...", help="Scans, DICOM folders, folders of scans, or patterns.", show_default=False
-        ),
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder of the results.", show_default=False)],
+    inputs: running.Inputs,
+    out: running.Out,
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a model folder.")] = "hippocampus",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    tta: Annotated[bool, typer.Option("--tta", help="Average mirrored copies: slower, a little better.")] = False,
-    roi: Annotated[
-        str | None, typer.Option(metavar="BOX", help="Work only in this box of voxels, such as 10:60,20:80,0:40.")
-    ] = None,
-    save_maps: Annotated[bool, typer.Option("--save-maps", help="Keep the probability maps too.")] = False,
-    label_format: Annotated[
-        Format | None, typer.Option("--format", help="Format of the labels; that of the input when not given.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep valid results, do the rest.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings give exit code 3.")] = False,
-    save_recipe: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Save this command for `medseg run`.")
-    ] = None,
+    device: running.Device = "auto",
+    tta: running.Tta = False,
+    roi: running.Roi = None,
+    save_maps: running.SaveMaps = False,
+    label_format: running.LabelFormat = None,
+    resume: running.Resume = False,
+    overwrite: running.Overwrite = False,
+    strict: running.Strict = False,
+    save_recipe: running.SaveRecipe = None,
+    split: running.Split = None,
+    diameter: running.Diameter = None,
     series: reading.Series = None,
     channel: reading.Channel = None,
     frame: reading.Frame = None,
@@ -63,7 +42,7 @@ def segment(
 ) -> int:
     """Segment scans.
 
-    Each scan gets labels on its own grid, a table, a picture and a record.
+    Each scan gets labels on its own grid, a table, a picture and a record; with --split each lesion or cell a row too.
     Stop with Ctrl-C; run again with --resume and only the rest is done.
     """
     from medseg.workflow.options import RunOptions
@@ -79,20 +58,22 @@ def segment(
         resume=resume,
         overwrite=overwrite,
         strict=strict,
+        split=None if split is None else split.value,
+        diameter=diameter,
     )
+    return run_and_show(inputs, out, options, save_recipe=save_recipe)
+
+
+def run_and_show(inputs: list[str], out: Path, options: RunOptions, *, save_recipe: Path | None = None) -> int:
+    """Run over images with progress, show what came of it, and return its exit code."""
+    from medseg.progress import finish
+    from medseg.workflow.run import CASES, run_steps
+
     if save_recipe is not None:
         from medseg.workflow.recipe import recipe_of_run
         from medseg.workflow.recipe import save_recipe as save
 
         save(recipe_of_run(inputs, out, options), save_recipe)
-    return run_and_show(inputs, out, options)
-
-
-def run_and_show(inputs: list[str], out: Path, options: RunOptions) -> int:
-    """Run a segmentation with progress, show what came of it, and return its exit code."""
-    from medseg.progress import finish
-    from medseg.workflow.run import CASES, run_steps
-
     with progress(overall=CASES) as show:
         summary = finish(run_steps(inputs, out, options=options), show)
     show_results(summary, out)

@@ -24,6 +24,7 @@ class Task(StrEnum):
     """Kinds of models that can be trained."""
 
     semantic = "semantic"
+    instance = "instance"
 
 
 def train(
@@ -31,7 +32,7 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="MODEL_FOLDER", help="The model folder to make.", show_default=False)
     ],
-    task: Annotated[Task, typer.Option(help="What the model does.")] = Task.semantic,
+    task: Annotated[Task, typer.Option(help="Name the tissue of every voxel, or separate objects.")] = Task.semantic,
     plan: Annotated[Path | None, typer.Option(help="A plan made by `medseg plan`, edited or not.")] = None,
     arch: Annotated[str | None, typer.Option(metavar="NAME", help="Network, instead of the plan's.")] = None,
     loss: Annotated[str | None, typer.Option(metavar="NAME", help="Loss, instead of the plan's.")] = None,
@@ -60,6 +61,7 @@ def train(
         folder = trained(
             dataset,
             out,
+            task=task.value,
             minutes=minutes,
             epochs=epochs,
             show=show,

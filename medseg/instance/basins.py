@@ -16,8 +16,9 @@ from medseg.progress import Steps
 
 Padded = npt.NDArray[Any]
 
-VOXEL_NOISE = 0.5
-"""A saddle less deep than this share of the finest voxel is a stair of the grid, not a waist."""
+VOXEL_NOISE = 1.0
+"""A saddle less deep than this many of the finest voxel steps is a stair of the grid, not a waist (chosen on outlines
+of nuclei whose objects are known)."""
 _GROUPS = 64
 
 
@@ -243,7 +244,7 @@ def _summits(parts: Parts, levels: Padded) -> _Summits:
 def _chosen(
     parts: Parts, summits: _Summits, rule: Rule, spacing: tuple[float, ...]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], Basins]:
-    """Number the summits that are objects and write the numbers into the labels."""
+    """Give the summits that are objects their numbers, in the labels too."""
     from medseg.instance.flood import IS_OBJECT
 
     labels = parts.labels.reshape(-1)

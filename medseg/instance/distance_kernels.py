@@ -73,7 +73,7 @@ def along_columns(labels: Any, squared: Any, low: int, high: int, weight: float,
 
 
 @compiled()
-def line(  # noqa: PLR0913
+def line(
     labels: Any, value: Any, found: Any, weight: float, closed: bool, place: Any, border: Any, height: Any
 ) -> None:
     """Turn the squared distances along one line into those that may also leave along it."""
@@ -102,9 +102,7 @@ def line(  # noqa: PLR0913
 
 
 @compiled()
-def search(  # noqa: PLR0913
-    value: Any, found: Any, first: int, stop: int, left: bool, right: bool, weight: float
-) -> None:
+def search(value: Any, found: Any, first: int, stop: int, left: bool, right: bool, weight: float) -> None:
     """Look outwards from each voxel until the step alone is farther than the best found."""
     for k in range(first, stop):
         best = value[k]

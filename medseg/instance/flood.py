@@ -99,7 +99,8 @@ def judge(  # noqa: PLR0913
     verdict : (m,) uint8 array
         Written: an object, none, or a twin (on the plateau of an earlier summit).
     waist : (m,) float64 array
-        Written where the verdict is none: depth of the saddle to higher ground as a share of the summit's height.
+        Written where the verdict is none and the saddle to higher ground deeper than noise: its depth as a share of
+        the summit's height.
     plateau, width : (m, 3) float64 array, (2,) int array
         Written: mean (z, y, x) of the summit's plateau; voxels per padded plane and row.
     """
@@ -136,23 +137,28 @@ def judge(  # noqa: PLR0913
                 tail,
                 seen,
             )
-            for axis in range(3):
-                plateau[k, axis] = 0.0
-            flat = 0
-            for v in range(n):
-                i = seen[v, 0]
-                if levels[i] == levels[places[k]] and flat >= 0:
-                    plateau[k, 0] += i // width[0]
-                    plateau[k, 1] += i % width[0] // width[1]
-                    plateau[k, 2] += i % width[1]
-                    flat += 1
-                labels[i] = seen[v, 1]
-                head[levels[i]] = -1
-            for axis in range(3):
-                plateau[k, axis] /= flat
+            restore(levels, labels, seen, n, head, plateau[k], width)
             verdict[k] = IS_OBJECT if water < 0 and height >= rule[1] else IS_NONE
-            if water >= 0 and height > 0:
-                waist[k] = (height - (1.0 - water / _TOP)) / height
+            depth = height - (1.0 - water / _TOP)
+            if water >= 0 and depth > 0.0 and depth >= noise[part]:
+                waist[k] = depth / height
+
+
+@compiled()
+def restore(levels: Any, labels: Any, seen: Any, n: int, head: Any, plateau: Any, width: Any) -> None:
+    """Put back what seen voxels held, empty their queues, write the mean place of those as high as the first."""
+    flat = 0
+    for v in range(n):
+        i = seen[v, 0]
+        labels[i] = seen[v, 1]
+        head[levels[i]] = -1
+        if levels[i] == levels[seen[0, 0]]:
+            plateau[0] += i // width[0]
+            plateau[1] += i % width[0] // width[1]
+            plateau[2] += i % width[1]
+            flat += 1
+    for axis in range(3):
+        plateau[axis] /= flat
 
 
 @compiled()
@@ -219,7 +225,8 @@ def flood(  # noqa: PLR0913
 ) -> None:
     """Flood parts `start` to `stop` from their seeds, which hold their object's number; the lowest level first.
 
-    The order is that of a heap of (level, age). A part with a single seed is left as it is: all of it is one object.
+    Water does not fall: a hollow fills at the level that it is entered at. Of equal levels who came first goes first.
+    A part with a single seed is left as it is: all of it is one object.
     """
     head = np.full(LEVELS, -1, np.int32)
     tail = np.full(LEVELS, -1, np.int32)
@@ -243,9 +250,8 @@ def flood(  # noqa: PLR0913
                 j = i + offsets[o]
                 if labels[j] == name:
                     labels[j] = labels[i]
-                    push(head, tail, links, levels[j], j)
+                    push(head, tail, links, max(level, int(levels[j])), j)
                     waiting += 1
-                    level = min(level, int(levels[j]))
 
 
 @compiled()

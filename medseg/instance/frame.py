@@ -39,7 +39,7 @@ class Frame:
     def of(cls, shape: tuple[int, ...]) -> Frame:
         """Return the frame of a 2-D or 3-D shape; refuse one whose voxels cannot be counted in 31 bits."""
         solid = (1,) * (3 - len(shape)) + tuple(int(n) for n in shape)
-        frame = cls(*solid, margin=int(len(shape) == 3))
+        frame = cls(solid[0], solid[1], solid[2], margin=int(len(shape) == 3))
         if np.prod(frame.padded, dtype=np.int64) > _MOST_VOXELS:
             raise ResourceError(
                 "E_TOO_LARGE",

@@ -92,7 +92,8 @@ def levels_of(heights: Floats, out: npt.NDArray[np.uint16]) -> None:
 
 
 def _channel(maps: Volume, name: str, box: Box) -> Floats:
-    values = np.asarray(maps.array[(maps.channels.index(name), *box)], np.float32)
+    place: Any = (maps.channels.index(name), *box)
+    values = np.asarray(maps.array[place], np.float32)
     if np.isfinite(values).all():
         return values
     return np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0)

@@ -31,8 +31,7 @@ def heads_loss(output: Tensor, targets: Tensor) -> Tensor:
     ways = functional.smooth_l1_loss(output[:, DISTANCE + 1 :], targets[:, 2:-1], reduction="none", beta=0.1).sum(1)
     distance_part = (distance * weight).sum() / weight.sum()
     ways_part = (ways * inside).sum() / inside.sum().clamp(min=1.0)
-    total = _dice_loss(logits, classes) + entropy + DISTANCE_WEIGHT * distance_part + OFFSET_WEIGHT * ways_part
-    return total
+    return _dice_loss(logits, classes) + entropy + DISTANCE_WEIGHT * distance_part + OFFSET_WEIGHT * ways_part
 
 
 def _dice_loss(logits: Tensor, classes: Tensor) -> Tensor:

@@ -129,3 +129,18 @@ def describe(classes: Any, labels: Any, margin: int, n: int, low: Any, high: Any
                 high[part, 0] = max(high[part, 0], z + 1)
                 high[part, 1] = max(high[part, 1], y + 1)
                 high[part, 2] = max(high[part, 2], x)
+
+
+@compiled()
+def in_order(flat: Any, ids: Any) -> int:
+    """Renumber objects from 1 by their first voxel; `ids` takes the new numbers, by old one."""
+    n = 0
+    for i in range(flat.size):
+        v = flat[i]
+        if v == 0:
+            continue
+        if ids[v] == 0:
+            n += 1
+            ids[v] = n
+        flat[i] = ids[v]
+    return n

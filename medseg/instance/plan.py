@@ -17,8 +17,8 @@ from medseg.planning import Plan, TrainingPlan
 from medseg.progress import Pace, Steps
 
 FILTERS = {"cpu": (24, 48, 96, 128, 160), "gpu": (32, 64, 128, 192, 256)}
-PATCH = {"cpu": {2: (192, 192), 3: (16, 96, 96)}, "gpu": {2: (256, 256), 3: (32, 128, 128)}}
-BATCH = {"cpu": 4, "gpu": 16}
+PATCH = {"cpu": {2: (160, 160), 3: (16, 96, 96)}, "gpu": {2: (256, 256), 3: (32, 128, 128)}}
+BATCH = {"cpu": 6, "gpu": 16}
 STEPS_PER_EPOCH = 300
 THICK = 2.0
 """A z step of more than this many pixels is not halved in the first levels."""

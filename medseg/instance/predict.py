@@ -12,23 +12,35 @@ from scipy import ndimage
 from torch import nn
 
 from medseg.errors import InputError, Notice
-from medseg.grid import Grid
+from medseg.grid import Grid, image_grid
 from medseg.instance.loss import N_CLASSES
-from medseg.instance.scale import CLOSE_ENOUGH, REFERENCE_DIAMETER, canonical, equivalent_diameters, zoom_for
-from medseg.instance.scale import zoomed, zoomed_grid
+from medseg.instance.scale import (
+    CLOSE_ENOUGH,
+    REFERENCE_DIAMETER,
+    canonical,
+    equivalent_diameters,
+    zoom_for,
+    zoomed,
+    zoomed_grid,
+)
 from medseg.instance.targets import BOUNDARY_WIDTH
 from medseg.models.card import ModelCard
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.intensity import inspect
+from medseg.ops.reorient import cropped
 from medseg.progress import Pace, Progress, Steps, finish
 from medseg.volume import Volume
 
 Floats = npt.NDArray[np.float32]
+_Seen = tuple[Volume, tuple[Notice, ...]]
 LOOKS = 3
 """Most times that the object size is estimated anew."""
 SAMPLE_SIDE = 1024
 """Largest side, in pixels, of the part of a picture on which the object size is estimated."""
 SAMPLE_PLANES = 5
+TILE_GROWTH = 3
+"""Tiles of a network with fixed norms are at most this many times as long as its training patch: fewer seams, less work
+done twice."""
 SMALLEST_PART = 4
 """Parts of fewer pixels than this are dust when the size is estimated."""
 MOST_STRETCH = 4.0
@@ -71,12 +83,23 @@ class _Seer:
 
     @property
     def wanted(self) -> float:
-        return self.card.split.get("diameter", REFERENCE_DIAMETER)
+        return float(self.card.split.get("diameter", REFERENCE_DIAMETER))
 
-    def tiles(self) -> TileOptions:
+    def tiles(self, shape: tuple[int, ...]) -> TileOptions:
+        """Return the tiles for an image of `shape`; a network with fixed norms may see more than in training."""
+        patch = self.card.input.patch
+        if self.card.architecture.options.get("norm") == "batch":
+            steps = _total_strides(self.card)
+            patch = tuple(
+                min(TILE_GROWTH * p, -(-n // step) * step) for p, n, step in zip(patch, shape, steps, strict=True)
+            )
         options = self.options
-        n_out = len(self.card.outputs)
-        return TileOptions(self.card.input.patch, n_out, options.overlap, options.batch, half=options.half)
+        return TileOptions(patch, len(self.card.outputs), options.overlap, options.batch, half=options.half)
+
+
+def _total_strides(card: ModelCard) -> tuple[int, ...]:
+    strides = np.array(card.architecture.options["strides"], dtype=int)
+    return tuple(int(n) for n in strides.prod(axis=0))
 
 
 def predict_maps_steps(
@@ -84,8 +107,8 @@ def predict_maps_steps(
 ) -> Steps[Volume]:
     """Return the maps of an image on the working grid.
 
-    The image is brought to three channels with bright objects, and zoomed so that its objects have the diameter that the
-    model likes best. A 2-D model sees a stack slice by slice in three directions, and the maps are averaged.
+    The image is brought to three channels with bright objects, and zoomed so that its objects have the diameter that
+    the model likes best. A 2-D model sees a stack slice by slice in three directions, and the maps are averaged.
 
     Parameters
     ----------
@@ -114,19 +137,20 @@ def predict_maps_steps(
     seer = _Seer(network, card, options, device)
     finite, notices = inspect(volume)
     image = canonical(finite, card.input.normalisation.percentiles)
+    seen: _Seen | None = None
     if options.diameter is not None:
         zoom = zoom_for(options.diameter / min(image.grid.spacing), seer.wanted)
     else:
-        zoom = yield from fitting_zoom(image, seer)
-    maps, more = yield from _maps_at(image, zoom, seer)
+        zoom, seen = yield from _fitting(image, seer)
+    maps, more = seen or (yield from _maps_at(image, zoom, seer))
     return replace(maps, source=volume.source, warnings=(*volume.warnings, *notices, *more))
 
 
 def estimated_diameter(classes: npt.NDArray[np.integer]) -> float:
     """Return the median diameter, in pixels, of the parts that the interior of a flat picture falls into.
 
-    The boundary that was cut off is added again. Objects count by their width, so that dust does not outvote them. Not a
-    number where nothing is found.
+    The boundary that was cut off is added again. Objects count by their width, so that dust does not outvote them.
+    Not a number where nothing is found.
 
     Parameters
     ----------
@@ -152,59 +176,53 @@ def estimated_diameter(classes: npt.NDArray[np.integer]) -> float:
     return float(sizes[np.searchsorted(shares, 0.5)]) + 2.0 * BOUNDARY_WIDTH
 
 
-def fitting_zoom(image: Volume, seer: _Seer) -> Steps[float]:
-    """Return the zoom at which the objects of a canonical image have the wanted diameter, looking a few times.
+def _fitting(image: Volume, seer: _Seer) -> Steps[tuple[float, _Seen | None]]:
+    """Look a few times for the zoom at which the objects have the wanted diameter.
 
-    Parameters
-    ----------
-    image : Volume
-    seer : _Seer
+    Returns the zoom, and the maps at this zoom where the last look saw the whole image.
     """
-    planes = _sample(image)
+    samples = _samples(image)
     zoom = 1.0
     for look in range(LOOKS):
-        found: list[float] = []
-        for plane in planes:
-            array = plane if zoom == 1.0 else ndimage.zoom(plane, (1, zoom, zoom), order=1)
-            if min(array.shape) < 1:
-                continue
-            maps, _ = finish(_answer(np.asarray(array, np.float32), seer))
-            found.append(estimated_diameter(maps[:N_CLASSES].argmax(axis=0)))
+        seen: list[_Seen] = []
+        for sample in samples:
+            seen.append(finish(_maps_at(sample, zoom, seer)))
             yield Progress("looking for the size of the objects", look, LOOKS)
-        if np.isnan(found).all():
-            return zoom
-        better = zoom_for(float(np.nanmedian(found)) / zoom, seer.wanted)
+        found = [estimated_diameter(maps.array[:N_CLASSES].argmax(axis=0)) for maps, _ in seen]
+        better = zoom if np.isnan(found).all() else zoom_for(float(np.nanmedian(found)) / zoom, seer.wanted)
         if abs(np.log(better / zoom)) < np.log(CLOSE_ENOUGH):
-            return zoom
+            return zoom, seen[0] if samples[0] is image else None
         zoom = better
-    return zoom
+    return zoom, None
 
 
-def _sample(image: Volume) -> list[Floats]:
-    """Return flat (3, y, x) parts of an image that tell the size of its objects: the liveliest part, a few planes."""
-    array = zoomed(image, zoomed_grid(image.grid, 1.0, _plane_axes(image.grid))).numpy()
-    if image.grid.ndim == 3:
-        picks = np.unique(np.linspace(0, array.shape[1] - 1, SAMPLE_PLANES + 2).round().astype(int)[1:-1])
-        return [_liveliest(array[:, k]) for k in picks]
-    return [_liveliest(array)]
+def _samples(image: Volume) -> list[Volume]:
+    """Return flat parts of an image that tell the size of its objects: the liveliest part, or that of a few planes."""
+    if image.grid.ndim == 2:
+        return [_liveliest(image)]
+    picks = np.unique(np.linspace(0, image.grid.shape[0] - 1, SAMPLE_PLANES + 2).round().astype(int)[1:-1])
+    array = image.numpy()
+    plane = image_grid(image.grid.shape[1:], image.grid.spacing[1:], image.grid.unit)
+    return [_liveliest(Volume(np.ascontiguousarray(array[:, k]), plane, image.channels)) for k in picks]
 
 
 def _plane_axes(grid: Grid) -> tuple[int, ...]:
     return (grid.ndim - 2, grid.ndim - 1)
 
 
-def _liveliest(picture: Floats) -> Floats:
-    """Return the tile of at most `SAMPLE_SIDE` pixels a side with the most contrast; objects are where values differ."""
-    cuts = [
-        [slice(s, min(s + SAMPLE_SIDE, n)) for s in range(0, n, SAMPLE_SIDE) if s == 0 or n - s > SAMPLE_SIDE // 2]
-        for n in picture.shape[1:]
-    ]
-    boxes = list(product(*cuts))
-    spread = [float(picture[(0, *box)].std()) for box in boxes]
-    return picture[(slice(None), *boxes[int(np.argmax(spread))])]
+def _liveliest(picture: Volume) -> Volume:
+    """Return the tile of at most `SAMPLE_SIDE` pixels a side with the most contrast: there the objects are."""
+    shape = picture.grid.shape
+    if max(shape) <= SAMPLE_SIDE:
+        return picture
+    sides = tuple(min(SAMPLE_SIDE, n) for n in shape)
+    begins = [range(0, n - side + 1, side) for n, side in zip(shape, sides, strict=True)]
+    grey = picture.numpy()[0]
+    spread = {(y, x): float(grey[y : y + sides[0], x : x + sides[1]].std()) for y, x in product(*begins)}
+    return cropped(picture, max(spread, key=lambda place: spread[place]), sides)
 
 
-def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[tuple[Volume, tuple[Notice, ...]]]:
+def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
     grid = image.grid
     model_axes = len(seer.card.input.patch)
     if grid.ndim == model_axes:
@@ -216,7 +234,7 @@ def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[tuple[Volume, tup
     return (yield from _stack_maps(image, zoom, seer))
 
 
-def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[tuple[Volume, tuple[Notice, ...]]]:
+def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
     """Average the maps of all planes along z, y and x; the way to the centre along an axis is seen from two sides."""
     spacing = image.grid.spacing
     flat_only = spacing[0] > MOST_STRETCH * min(spacing[1:]) or image.grid.shape[0] < 2
@@ -226,7 +244,8 @@ def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[tuple[Volume, 
     names = ("background", "interior", "boundary", "distance", "offset_z", "offset_y", "offset_x")
     sums = np.zeros((len(names), *working.shape), np.float32)
     pace = Pace("looking at the slices", sum(working.shape[v] for v in views))
-    done, notices = 0, ()
+    done = 0
+    notices: tuple[Notice, ...] = ()
     for view in views:
         rows = [0, 1, 2, 3, *(N_CLASSES + 1 + axis for axis in range(3) if axis != view)]
         source, target = np.moveaxis(array, view + 1, 1), np.moveaxis(sums, view + 1, 1)
@@ -248,13 +267,13 @@ def _answer(array: Floats, seer: _Seer) -> Steps[tuple[Floats, tuple[Notice, ...
     notices: tuple[Notice, ...] = ()
     for flip in flips:
         axes = [n_axes - 2 + k for k in range(2) if flip[k]]
-        turned = np.flip(array, [a + 1 for a in axes]) if axes else array
+        turned = np.flip(array, tuple(a + 1 for a in axes)) if axes else array
         maps, notices = yield from predict_maps(
-            seer.network, np.ascontiguousarray(turned), options=seer.tiles(), device=seer.device
+            seer.network, np.ascontiguousarray(turned), options=seer.tiles(array.shape[1:]), device=seer.device
         )
         for axis in axes:
             maps[N_CLASSES + 1 + axis] *= -1.0
-        maps = np.flip(maps, [a + 1 for a in axes]) if axes else maps
+        maps = np.flip(maps, tuple(a + 1 for a in axes)) if axes else maps
         total = np.array(maps) if total is None else total + maps
     assert total is not None
     return total / np.float32(len(flips)), notices

@@ -77,7 +77,7 @@ def object_maps(labels: npt.NDArray[Any], spacing: tuple[float, ...]) -> ObjectM
     compact = compact.reshape(labels.shape)
     index = np.arange(len(ids))
     largest = np.asarray(ndimage.maximum(distance, compact, index), np.float32)
-    relative = distance / np.maximum(largest, RIM)[compact]
+    relative = (distance / np.maximum(largest, RIM)[compact]).astype(np.float32)
     return ObjectMaps(distance, relative, _offsets(compact, index, inside, steps))
 
 

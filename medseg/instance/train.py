@@ -4,71 +4,28 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
-from medseg.errors import InputError, UsageError
 from medseg.instance import cases as case_store
 from medseg.instance.cases import InstanceCase, prepare_steps
 from medseg.instance.loop import Budget, fit_cases, new_network, output_names
 from medseg.instance.plan import plan_steps
 from medseg.instance.scale import REFERENCE_DIAMETER, look_of
 from medseg.io.dataset import Dataset
-from medseg.learn.fit import EpochReport
 from medseg.learn.split import make_split, write_split
-from medseg.learn.weights import as_tensors, fill
+from medseg.learn.weights import as_tensors
 from medseg.models.bundle import save_bundle
 from medseg.nets.device import choose
-from medseg.nets.probe import probe_answer
-from medseg.planning import Plan, read_case
-from medseg.progress import Progress, Steps
-from medseg.report.curves import write_curves
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """What a user may choose about a training.
-
-    Parameters
-    ----------
-    name : str
-        Name of the model.
-    minutes, epochs : float, int
-        The budget; exactly one of them.
-    plan : Plan, optional
-        An edited plan; made from the data when absent.
-    seed : int
-    device : str
-    threads : int, optional
-        CPU threads; torch's choice when absent.
-    resume : bool
-    held_out, validation : float
-        Shares of the groups kept for the card's scores, and for tuning, where the data set brings no split. Where it
-        brings one without test cases, half of the groups in ``val`` are kept for the scores (none if `held_out` is 0).
-    skip_unpaired : bool
-        Go on without images that lack a label and labels that lack an image.
-    licence, attribution, data_name : str
-        For the card.
-    """
-
-    name: str
-    minutes: float | None = None
-    epochs: int | None = None
-    plan: Plan | None = None
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
-    resume: bool = False
-    held_out: float = 0.2
-    validation: float = 0.1
-    skip_unpaired: bool = False
-    licence: str = "unknown"
-    attribution: str = "unknown"
-    data_name: str = "unnamed"
+from medseg.planning import Plan, read_case, with_architecture
+from medseg.progress import Steps
+from medseg.training.card import as_stored, card_fields
+from medseg.training.journal import journal_steps
+from medseg.training.options import TrainOptions
+from medseg.training.start import STATE, check_start
 
 
 def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[Path]:
@@ -96,8 +53,7 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     UsageError
         If images or labels lack their partner, or the folder is taken.
     """
-    folder = out.with_name(f"{out.name}.training")
-    _check_start(dataset, out, folder, options)
+    folder = check_start(dataset, out, options)
     device = choose(options.device)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -107,9 +63,14 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     yield from prepare_steps(used.cases, plan.input, folder / "cases")
     training, tuning = (_load(split, part, folder) for part in ("train", "val"))
     network, last = yield from _learn(training, tuning, plan, dataset.groups, folder, options)
-    network = _as_stored(network, plan)
-    facts = {"n_train": len(training), "n_val": len(tuning), **last}
-    return save_bundle(out, card=_card(plan, options, network, facts), tensors=as_tensors(network))
+    network = as_stored(network, new_network(plan))
+    card = card_fields(plan, options, network, n_train=len(training), n_val=len(tuning), facts=last)
+    card |= {
+        "summary": f"Separates touching objects ({', '.join(plan.classes.values())}); trained for {options.length}.",
+        "outputs": output_names(len(plan.input.patch)),
+        "split": {"diameter": REFERENCE_DIAMETER},
+    }
+    return save_bundle(out, card=card, tensors=as_tensors(network))
 
 
 def halved(split: Mapping[str, str], groups: Mapping[str, str], looks: Mapping[str, str]) -> dict[str, str]:
@@ -148,29 +109,6 @@ def _split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[str, s
     return split
 
 
-def _check_start(dataset: Dataset, out: Path, folder: Path, options: TrainOptions) -> None:
-    serious = [p for p in dataset.problems if p.code != "W_FILE_SKIPPED"]
-    if serious and not options.skip_unpaired:
-        codes = {p.code for p in serious}
-        shown = " ".join(p.text for p in serious[:10]) + (" ..." if len(serious) > 10 else "")
-        raise InputError(
-            codes.pop() if len(codes) == 1 else "E_INPUT_FORMAT",
-            path=dataset.root,
-            found=f"{len(serious)} problems: {shown}",
-            expected="one label for each image and one image for each label, on one grid",
-            not_done="no training was started",
-            remedy="Mend the data set, or go on without these files by --skip-unpaired.",
-        )
-    started = (folder / "checkpoint.pt").exists()
-    if options.resume and not started:
-        raise _taken(folder, "no earlier training", "one to resume", "Leave out --resume.")
-    if started and not options.resume:
-        raise _taken(folder, "an earlier training", "a new folder", "Continue it with --resume, or remove it.")
-    if out.exists() and not (out / "card.json").exists():
-        raise _taken(out, "a folder that is no model", "a new folder or a model to replace", "Choose another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-
-
 def _plan(dataset: Dataset, folder: Path, options: TrainOptions, device: torch.device) -> Steps[Plan]:
     path = folder / "plan.json"
     if options.resume and path.exists():
@@ -178,6 +116,8 @@ def _plan(dataset: Dataset, folder: Path, options: TrainOptions, device: torch.d
     plan = options.plan
     if plan is None:
         plan = yield from plan_steps(dataset, name=options.name, target="cpu" if device.type == "cpu" else "gpu")
+    if options.architecture is not None:
+        plan = with_architecture(plan, options.architecture)
     path.write_text(plan.model_dump_json(indent=2) + "\n")
     return plan
 
@@ -194,7 +134,6 @@ def _learn(
     folder: Path,
     options: TrainOptions,
 ) -> Steps[tuple[nn.Module, dict[str, float]]]:
-    rows = _read_log(folder / "log.csv") if options.resume else []
     loop = fit_cases(
         training,
         tuning,
@@ -202,89 +141,8 @@ def _learn(
         groups=groups,
         budget=Budget(options.epochs, options.minutes, options.seed),
         device=choose(options.device),
-        state_file=folder / "checkpoint.pt",
+        state_file=folder / STATE,
         resume=options.resume,
     )
-    yield Progress("training", 0, 1000)
-    while True:
-        try:
-            report = next(loop)
-        except StopIteration as end:
-            return end.value, rows[-1] if rows else {}
-        rows = [*(r for r in rows if r["epoch"] < report.epoch), _row(report)]
-        _write_log(rows, folder / "log.csv")
-        write_curves(rows, folder / "curves.png")
-        yield Progress(_sentence(report), round(1000 * report.progress), 1000, _seconds_left(rows))
-
-
-def _row(report: EpochReport) -> dict[str, float]:
-    names = {"foreground": "dice_foreground", "boundary": "dice_boundary"}
-    scores = {names.get(k, k): v for k, v in report.scores.items()}
-    own = {"epoch": report.epoch, "progress": report.progress, "seconds": report.seconds}
-    return {**own, "learning_rate": report.learning_rate, "loss": report.loss, **scores}
-
-
-def _sentence(report: EpochReport) -> str:
-    scores = ", ".join(f"{k} {v:.3f}" for k, v in report.scores.items() if k != "score")
-    return f"epoch {report.epoch}: loss {report.loss:.3f}" + (f", {scores}" if scores else "")
-
-
-def _seconds_left(rows: list[dict[str, float]]) -> float | None:
-    spent, done = sum(r["seconds"] for r in rows), rows[-1]["progress"]
-    return spent * (1.0 - done) / done if done > 0 else None
-
-
-def _write_log(rows: list[dict[str, float]], path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[-1]), restval="", extrasaction="ignore")
-        table.writeheader()
-        table.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
-    temporary.replace(path)
-
-
-def _read_log(path: Path) -> list[dict[str, float]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-
-
-def _as_stored(network: nn.Module, plan: Plan) -> nn.Module:
-    # the card's answer must come from the weights as they are stored, in float16
-    stored = new_network(plan)
-    fill(stored, as_tensors(network))
-    return stored.eval().requires_grad_(requires_grad=False)
-
-
-def _card(plan: Plan, options: TrainOptions, network: nn.Module, facts: dict[str, Any]) -> dict[str, Any]:
-    length = f"{options.minutes:g} minutes" if options.minutes is not None else f"{options.epochs} epochs"
-    return {
-        "name": options.name,
-        "version": "1.0.0",
-        "task": plan.task,
-        "summary": f"Separates touching objects ({', '.join(plan.classes.values())}); "
-        f"trained for {length} on {facts['n_train']} images.",
-        "architecture": plan.architecture.model_dump(),
-        "input": plan.input.model_dump(),
-        "classes": plan.classes,
-        "outputs": output_names(len(plan.input.patch)),
-        "split": {"diameter": REFERENCE_DIAMETER},
-        "probe_output": probe_answer(network, n_in=len(plan.input.channels), patch=plan.input.patch),
-        "licence": options.licence,
-        "training_data": {
-            "name": options.data_name,
-            "licence": options.licence,
-            "attribution": options.attribution,
-            "n_cases": facts["n_train"] + facts["n_val"],
-            "notes": f"{facts['n_train']} cases trained, {facts['n_val']} tuned; the rest was never shown.",
-        },
-        "training": {"plan": plan.training.model_dump(), "budget": length, "seed": options.seed, "facts": facts},
-        "fingerprint": plan.fingerprint.model_dump(),
-    }
-
-
-def _taken(path: Path, found: str, expected: str, remedy: str) -> UsageError:
-    return UsageError(
-        "E_OUTPUT_EXISTS", path=path, found=found, expected=expected, not_done="no training was started", remedy=remedy
-    )
+    dice = ("foreground", "boundary")
+    return (yield from journal_steps(loop, folder, dice=dice, resume=options.resume))

@@ -14,12 +14,8 @@ from medseg.io.dataset_json import DatasetFile, read_dataset_file
 from medseg.io.options import Probe
 from medseg.io.probe import probe
 from medseg.io.refusals import foreign_errors, unreadable
+from medseg.io.suffixes import split_suffix
 
-IMAGE_SUFFIXES = (
-    ".nii.gz", ".ome.tiff", ".ome.tif", ".ome.zarr", ".nii", ".nrrd", ".mha", ".mhd", ".zarr", ".tiff", ".tif",
-    ".png", ".jpeg", ".jpg", ".dcm",
-)  # fmt: skip
-"""Endings that are taken off a name as one piece, the longest first."""
 GRID_TOLERANCE = 1e-3
 _FOLDERS = (("images", "labels"), ("imagesTr", "labelsTr"))
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
@@ -105,21 +101,6 @@ def find_pairs(folder: str | os.PathLike[str]) -> Dataset:
     return Dataset(root, cases, described.classes, names, split, groups, tuple(problems))
 
 
-def case_name(path: Path) -> str:
-    """Return a file's name without its image suffix.
-
-    Examples
-    --------
-    >>> case_name(Path("pat.01.v2.nii.gz"))
-    'pat.01.v2'
-    """
-    lower = path.name.lower()
-    for suffix in IMAGE_SUFFIXES:
-        if lower.endswith(suffix) and len(lower) > len(suffix):
-            return path.name[: -len(suffix)]
-    return path.name
-
-
 def _listed(root: Path, described: DatasetFile, problems: list[Problem]) -> list[CasePaths]:
     cases = []
     for image, label in described.pairs:
@@ -129,7 +110,7 @@ def _listed(root: Path, described: DatasetFile, problems: list[Problem]) -> list
             for path in missing
         )
         if not missing:
-            cases.append(CasePaths(case_name(image), (image,), label))
+            cases.append(CasePaths(split_suffix(image.name)[0], (image,), label))
     used = {path for case in cases for path in (*case.images, case.label)}
     for folder in sorted({path.parent for path in used}):
         others = [path for path in _entries(folder, problems, root).values() if path not in used]
@@ -179,15 +160,15 @@ def _entries(folder: Path, problems: list[Problem], root: Path) -> dict[str, Pat
     """Return the images of a folder by case name; name what is no image, or there twice."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        is_image = case_name(path) != path.name or path.is_dir()
+        is_image = bool(split_suffix(path.name)[1]) or path.is_dir()
         if path.name.startswith(".") or not is_image:
             problems.append(Problem("W_FILE_SKIPPED", f"{_short(root, path)} is no image; it was left out."))
-        elif case_name(path) in found:
-            other = found[case_name(path)].name
+        elif split_suffix(path.name)[0] in found:
+            other = found[split_suffix(path.name)[0]].name
             text = f"{_short(root, path)} has the same name as {printable(other)}; it was left out."
             problems.append(Problem("E_OUTPUT_COLLISION", text))
         else:
-            found[case_name(path)] = path
+            found[split_suffix(path.name)[0]] = path
     return found
 
 

@@ -52,11 +52,12 @@ def fill(network: nn.Module, tensors: Tensors) -> None:
 
 
 def _own_state(network: nn.Module) -> dict[str, Tensor]:
-    # MONAI's dynamic U-Net registers its blocks twice; each tensor is kept under its first name only
+    # MONAI's dynamic U-Net registers its blocks twice; each tensor is kept under its first name only. How many batches
+    # a norm has seen says nothing about its answer.
     seen: set[int] = set()
     own: dict[str, Tensor] = {}
     for name, tensor in network.state_dict().items():
-        if tensor.data_ptr() not in seen:
+        if tensor.data_ptr() not in seen and not name.endswith("num_batches_tracked"):
             seen.add(tensor.data_ptr())
             own[name] = tensor
     return own

@@ -9,6 +9,7 @@ import numpy as np
 from medseg.grid import Grid
 from medseg.labels import Instances, LabelMap
 from medseg.measure.diameter import longest_diameter, longest_slice_diameter
+from medseg.measure.neighbours import nearest_distances, touching
 from medseg.ops.agreement import require_same_grid
 from medseg.ops.moments import Moments, intensities, moments
 from medseg.volume import Volume
@@ -39,6 +40,8 @@ def measure(labels: LabelMap | Instances, image: Volume | None = None) -> pd.Dat
           ``area_px`` after the grid;
         - ``bbox_{axis}_start, bbox_{axis}_stop``: voxel indices, stop exclusive (axes i, j, k; z, y, x in images);
         - ``centroid_{x,y,z}_{unit}``: world position, in patient space RAS+ (x to the right, y forward, z up);
+        - for instances ``equivalent_diameter_{unit}`` (of the disc or ball of equal size), ``nearest_neighbour_{unit}``
+          (between centroids, empty for a lone object) and ``neighbours_touching`` (objects that share a face);
         - ``longest_diameter_{unit}``: largest distance between two voxel centres, 0 for a single voxel;
         - ``longest_axial_diameter_mm`` (patient space): the same within one slice, slices taken across the index
           axis that runs closest to the patient's foot-to-head direction;
@@ -67,6 +70,8 @@ def measure(labels: LabelMap | Instances, image: Volume | None = None) -> pd.Dat
     array = np.asarray(labels.array)
     found = moments(array)
     columns = _named(labels, found) | _placed(found, labels.grid) | _sized(array, found, labels.grid)
+    if isinstance(labels, Instances):
+        columns |= _among_others(array, found, labels.grid)
     if image is not None:
         columns |= _lit(array, image)
     table = pd.DataFrame(columns)
@@ -120,6 +125,17 @@ def _sized(array: Any, found: Moments, grid: Grid) -> dict[str, Any]:
     if patient:
         columns["longest_axial_diameter_mm"] = np.array(longest_axial, np.float64)
     return columns | {"touches_border": np.array(cut, np.bool_)}
+
+
+def _among_others(array: Any, found: Moments, grid: Grid) -> dict[str, Any]:
+    size = found.voxels * grid.voxel_size
+    disc = grid.ndim == 2
+    diameter = np.sqrt(size * 4.0 / np.pi) if disc else np.cbrt(size * 6.0 / np.pi)
+    return {
+        f"equivalent_diameter_{grid.unit}": diameter,
+        f"nearest_neighbour_{grid.unit}": nearest_distances(grid.world(found.centroid)),
+        "neighbours_touching": touching(array, found.ids),
+    }
 
 
 def _lit(array: Any, image: Volume) -> dict[str, Any]:

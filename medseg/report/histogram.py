@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+import numpy.typing as npt
 
 _WIDTH, _HEIGHT = 720, 220
 _LEFT, _BOTTOM, _TOP = 56, 40, 12
@@ -43,7 +44,7 @@ def histogram_svg(values: Sequence[float], *, label: str) -> str:
     return _drawn(counts, edges, label, beyond=int((finite > top).sum()))
 
 
-def _drawn(counts: np.ndarray, edges: np.ndarray, label: str, *, beyond: int) -> str:  # type: ignore[type-arg]
+def _drawn(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], label: str, *, beyond: int) -> str:
     wide = (_WIDTH - _LEFT - 10) / len(counts)
     tall = _HEIGHT - _BOTTOM - _TOP
     highest = int(counts.max())

@@ -13,9 +13,9 @@ from medseg.volume import Volume
 from medseg.workflow.inputs import Case
 from medseg.workflow.options import RunContext
 from medseg.workflow.provenance import record_of
-from medseg.workflow.reading import input_files, read_case
+from medseg.workflow.reading import input_files, read_case, reading_for, seen_by_model
 from medseg.workflow.record import Record, load_record, outputs_that_differ, record_path
-from medseg.workflow.results import notices_of, rows_of, write_outputs
+from medseg.workflow.results import notices_of, write_outputs
 from medseg.workflow.staging import promote, staging, write_bytes
 
 
@@ -30,14 +30,14 @@ def case_steps(case: Case, run: RunContext) -> Steps[Record]:
     name = printable(case.name)
     begin = monotonic()
     yield Progress(f"{name}: reading", 0, 1)
-    volume, files = read_case(case, run.options.read, run.segmenter.card.input.channels)
+    volume, files = read_case(case, reading_for(run.options), run.segmenter.card.input.channels)
     read_at = monotonic()
-    prediction = yield from _named(name, run.segmenter.segment_steps(volume))
+    prediction = yield from _named(name, run.segmenter.segment_steps(seen_by_model(volume, run.options)))
     _check_same_grid(case, volume, prediction)
     segmented_at = monotonic()
     yield Progress(f"{name}: measuring and writing", 0, 1)
     with staging(run.out) as folder:
-        outputs, table = write_outputs(case, run, volume, prediction, folder)
+        outputs, tables = write_outputs(case, run, volume, prediction, folder)
         timings = {
             "read": round(read_at - begin, 3),
             "segment": round(segmented_at - read_at, 3),
@@ -48,8 +48,8 @@ def case_steps(case: Case, run: RunContext) -> Steps[Record]:
             run,
             (volume, files),
             outputs=outputs,
-            notices=notices_of(volume, prediction, table),
-            structures=rows_of(table),
+            notices=notices_of(volume, prediction, tables),
+            tables=tables,
             timings=timings,
         )
         staged_record = record_path(folder, case.name)
@@ -98,7 +98,8 @@ def _named(name: str, steps: Steps[Prediction]) -> Steps[Prediction]:
 
 
 def _check_same_grid(case: Case, volume: Volume, prediction: Prediction) -> None:
-    if prediction.labels.grid.same_as(volume.grid):
+    made = [value for value in (prediction.labels, prediction.instances) if value is not None]
+    if all(value.grid.same_as(volume.grid) for value in made):
         return
     raise OutputError(
         "E_INTERNAL",

@@ -77,7 +77,7 @@ def _check(kind: str, tolerance_mm: float) -> None:
         raise UsageError(
             "E_USAGE",
             found=f"kind {kind!r}",
-            expected="'semantic'",
+            expected="'semantic' here; separate objects are compared by `evaluate_objects_steps`",
             not_done="nothing was compared",
             remedy="Compare label maps whose numbers are classes.",
         )

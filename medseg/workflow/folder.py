@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medseg.errors import UsageError, printable
 from medseg.io.atomic import TEMPORARY_PREFIX
+from medseg.workflow.count_page import PAGE_NAME
 from medseg.workflow.inputs import Case
 from medseg.workflow.names import result_owner
 from medseg.workflow.options import LABEL_SUFFIXES, RunOptions
@@ -57,7 +58,7 @@ def clear_leftovers(out: Path) -> None:
     clear_staging(out)
     for entry in os.scandir(out):
         # an older summary goes too: if this run is killed, none must speak for it
-        is_leftover = entry.name.startswith(TEMPORARY_PREFIX) or entry.name in SUMMARY_FILES
+        is_leftover = entry.name.startswith(TEMPORARY_PREFIX) or entry.name in (*SUMMARY_FILES, PAGE_NAME)
         if is_leftover and entry.is_file(follow_symlinks=False):
             os.unlink(entry.path)
 

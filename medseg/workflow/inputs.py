@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.errors import InputError, MedsegError, UsageError
-from medseg.workflow.names import check_distinct, own_name, shortened, split_suffix
+from medseg.io.suffixes import split_suffix
+from medseg.workflow.names import check_distinct, own_name, shortened
 from medseg.workflow.search import Found, Search, Skipped, search_path, series_keys
 
 _CHANNEL = re.compile(r"^(?P<stem>.+)_(?P<number>[0-9]{4})$", re.DOTALL)

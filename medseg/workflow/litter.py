@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from medseg.workflow.names import split_suffix
+from medseg.io.suffixes import split_suffix
 
 _LITTER_NAMES = {"thumbs.db", "desktop.ini", "dicomdir", "icon\r", "ehthumbs.db"}
 _LITTER_FOLDERS = {"__macosx", "$recycle.bin", "system volume information", "lost+found"}

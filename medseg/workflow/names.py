@@ -11,12 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from medseg.errors import UsageError, printable
-
-IMAGE_SUFFIXES = (
-    ".nii.gz", ".ome.tiff", ".ome.tif", ".ome.zarr", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".mha", ".mhd",
-    ".tiff", ".tif", ".png", ".jpeg", ".jpg", ".zarr", ".npz", ".npy", ".dcm", ".ima",
-)  # fmt: skip
-"""Suffixes that an image may have; the double ones come first and are taken off as one."""
+from medseg.io.suffixes import split_suffix
 
 MAX_NAME_BYTES = 200
 """Longest name of a case; 255 bytes of a file name less the longest result suffix and a temporary writer's prefix."""
@@ -26,21 +21,6 @@ _RESULT = re.compile(
     r"|_overlay\.png|_maps\.ome\.zarr|\.medseg\.json)$",
     re.DOTALL,
 )
-
-
-def split_suffix(name: str) -> tuple[str, str]:
-    """Split a file name before its image suffix; an unknown suffix is part of the name.
-
-    Examples
-    --------
-    >>> split_suffix("pat.01.v2.nii.gz"), split_suffix("IM.0001")
-    (('pat.01.v2', '.nii.gz'), ('IM.0001', ''))
-    """
-    lower = name.lower()
-    for suffix in IMAGE_SUFFIXES:
-        if lower.endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)], name[-len(suffix) :]
-    return name, ""
 
 
 def joined(relative: PurePath) -> str:

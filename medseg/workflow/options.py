@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from medseg.instance.options import SplitOptions
 from medseg.io.options import ReadOptions
+from medseg.measure.positive import Positive
 from medseg.models.card import ModelCard
 from medseg.prediction import Prediction
 from medseg.progress import Steps
 from medseg.volume import Volume
 from medseg.workflow.hashing import digest_of_options
+
+Split = Literal["none", "components", "watershed"]
 
 LABEL_SUFFIXES = {"nii.gz": ".nii.gz", "nii": ".nii", "nrrd": ".nrrd", "mha": ".mha", "tif": ".tif", "png": ".png"}
 """Formats of label images that may be asked for, and their suffixes."""
@@ -37,6 +41,18 @@ class RunOptions:
         Tiles per forward pass.
     save_maps : bool
         Keep the probability maps beside the labels.
+    split : {"none", "components", "watershed"}, optional
+        How objects are separated; what the model's card says when not given.
+    splitting : SplitOptions, optional
+        Numbers of the splitting, in the unit of the image; what the model's card says when not given.
+    diameter : float, optional
+        Median diameter of the objects in the unit of the image, for models that look for one size; else estimated.
+    positive : Positive, optional
+        Tell positive objects from negative ones by a stain or a channel.
+    only_objects : bool
+        Write no label map and no table of structures: the input is a label map itself.
+    counts : bool
+        Objects are what is wanted: a semantic model's labels are split too, and the run ends with report.html.
     format : str, optional
         One of `LABEL_SUFFIXES`; by default the labels have the format of the input.
     resume : bool
@@ -54,6 +70,12 @@ class RunOptions:
     roi: tuple[tuple[int, int], ...] | None = None
     batch: int = 1
     save_maps: bool = False
+    split: Split | None = None
+    splitting: SplitOptions | None = None
+    diameter: float | None = None
+    positive: Positive | None = None
+    only_objects: bool = False
+    counts: bool = False
     format: str | None = None
     resume: bool = False
     overwrite: bool = False
@@ -67,7 +89,16 @@ class RunOptions:
             read["pixel_size"] = list(read["pixel_size"])
         roi = None if self.roi is None else [list(pair) for pair in self.roi]
         plain = {name: getattr(self, name) for name in ("device", "tta", "batch", "save_maps", "format")}
-        return {**plain, "roi": roi, "read": read}
+        # what was not asked for is not written down, so that results of earlier versions can still be resumed
+        added: dict[str, Any] = {
+            "split": self.split,
+            "diameter": self.diameter,
+            "only_objects": self.only_objects or None,
+            "counts": self.counts or None,
+        }
+        added["splitting"] = None if self.splitting is None else self.splitting.as_dict()
+        added["positive"] = None if self.positive is None else asdict(self.positive)
+        return {**plain, "roi": roi, "read": read, **{k: v for k, v in added.items() if v is not None}}
 
 
 class Segmenter(Protocol):
@@ -115,8 +146,16 @@ def load_segmenter(options: RunOptions) -> Segmenter:
     from medseg.pipeline import SegmentOptions, load_model
 
     model = load_model(options.model, device=options.device)
+    by_default: Split | None = "watershed" if options.counts and model.card.task == "semantic" else None
     chosen = SegmentOptions(
-        device=options.device, tta=options.tta, roi=options.roi, save_maps=options.save_maps, batch=options.batch
+        device=options.device,
+        tta=options.tta,
+        roi=options.roi,
+        save_maps=options.save_maps,
+        batch=options.batch,
+        split=options.split or by_default,
+        splitting=options.splitting,
+        diameter=options.diameter,
     )
     return _PipelineSegmenter(model, chosen)
 

@@ -6,17 +6,21 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medseg.errors import InputError, MedsegError, UsageError, printable
-from medseg.workflow.names import joined, shortened, split_suffix
+from medseg.io.suffixes import split_suffix
+from medseg.workflow.names import joined, shortened
 
 _SUFFIXES = (
     ".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".ome.tif", ".ome.tiff", ".tif", ".tiff", ".png",
 )  # fmt: skip
+Kind = Literal["semantic", "instances"]
+
 _LABEL_FOLDERS = ("labels", "labelsTr")
 _MAX_RECORD_BYTES = 16 * 1024**2
 _NAMED = 5
+_ENDING = {"semantic": "_labels", "instances": "_instances"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Pairs:
     ambiguous: tuple[tuple[str, MedsegError], ...] = ()
 
 
-def find_label_pairs(predictions: Path, references: Path) -> Pairs:
+def find_label_pairs(predictions: Path, references: Path, *, kind: Kind = "semantic") -> Pairs:
     """Pair label images: ``NAME_labels`` or ``NAME`` on one side with either on the other.
 
+    With kind ``instances`` the ending is ``_instances``, and ``_labels`` are left out.
+
     Two files are a pair whatever their names. In a folder NAME is the relative path without suffix, its folders joined
-    with ``__``; where both exist, ``NAME_labels`` goes before ``NAME``. Overlays, instances and hidden files are left
+    with ``__``; where both exist, the marked name goes before ``NAME``. Overlays, instances and hidden files are left
     out. A folder of references that holds no label image itself but a folder ``labels`` stands for that folder.
 
     Raises
@@ -72,8 +78,8 @@ def find_label_pairs(predictions: Path, references: Path) -> Pairs:
                 remedy="Check the path.",
             )
     if predictions.is_file() and references.is_file():
-        return Pairs((Pair(_name(Path(predictions.name)), predictions, references),))
-    left, right = _label_files(predictions), _label_files(_label_folder(references))
+        return Pairs((Pair(_name(Path(predictions.name), kind), predictions, references),))
+    left, right = _label_files(predictions, kind), _label_files(_label_folder(references, kind), kind)
     pairs = _matched(left, right)
     if not pairs.matched and not pairs.ambiguous:
         raise _nothing(predictions, references, left, right)
@@ -98,33 +104,34 @@ def class_names_beside(prediction: Path, name: str) -> dict[int, str]:
     return {c: n for c, n in named if isinstance(c, int) and isinstance(n, str)}
 
 
-def _label_folder(references: Path) -> Path:
-    if not references.is_dir() or any(_is_label_image(p) for p in references.iterdir()):
+def _label_folder(references: Path, kind: Kind) -> Path:
+    if not references.is_dir() or any(_is_label_image(p, kind) for p in references.iterdir()):
         return references
     return next((references / name for name in _LABEL_FOLDERS if (references / name).is_dir()), references)
 
 
-def _label_files(root: Path) -> dict[str, list[Path]]:
+def _label_files(root: Path, kind: Kind) -> dict[str, list[Path]]:
     if root.is_file():
-        return {_name(Path(root.name)): [root]}
+        return {_name(Path(root.name), kind): [root]}
     plain: dict[str, list[Path]] = defaultdict(list)
     marked: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if any(part.startswith((".", "__MACOSX")) for part in relative.parts) or not _is_label_image(path):
+        if any(part.startswith((".", "__MACOSX")) for part in relative.parts) or not _is_label_image(path, kind):
             continue
-        is_marked = split_suffix(path.name)[0].endswith("_labels")
-        (marked if is_marked else plain)[_name(relative)].append(path)
+        is_marked = split_suffix(path.name)[0].endswith(_ENDING[kind])
+        (marked if is_marked else plain)[_name(relative, kind)].append(path)
     return plain | marked
 
 
-def _is_label_image(path: Path) -> bool:
+def _is_label_image(path: Path, kind: Kind) -> bool:
     stem, suffix = split_suffix(path.name)
-    return suffix.lower() in _SUFFIXES and not stem.endswith(("_instances", "_overlay")) and path.is_file()
+    others = tuple(ending for ending in (*_ENDING.values(), "_overlay") if ending != _ENDING[kind])
+    return suffix.lower() in _SUFFIXES and not stem.endswith(others) and path.is_file()
 
 
-def _name(relative: Path) -> str:
-    return shortened(joined(relative).removesuffix("_labels"))
+def _name(relative: Path, kind: Kind) -> str:
+    return shortened(joined(relative).removesuffix(_ENDING[kind]))
 
 
 def _matched(left: dict[str, list[Path]], right: dict[str, list[Path]]) -> Pairs:
@@ -166,7 +173,7 @@ def _nothing(predictions: Path, references: Path, left: dict[str, Any], right: d
         found=found,
         expected=expected,
         not_done="nothing was compared",
-        remedy="Check the two folders, and that file names agree up to _labels and the suffix.",
+        remedy="Check the two folders, and that file names agree up to _labels or _instances and the suffix.",
     )
 
 

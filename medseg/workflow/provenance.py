@@ -13,6 +13,7 @@ from medseg.volume import Volume
 from medseg.workflow.inputs import Case
 from medseg.workflow.options import RunContext
 from medseg.workflow.record import InputFile, InputPart, ModelPart, OutputFile, Record, software
+from medseg.workflow.tables import Tables, rows_of, told_once
 
 _VALUES_SAMPLED = 1_000_000
 
@@ -24,7 +25,7 @@ def record_of(
     *,
     outputs: tuple[OutputFile, ...],
     notices: Sequence[Notice],
-    structures: tuple[dict[str, Any], ...],
+    tables: Tables,
     timings: dict[str, float],
 ) -> Record:
     """Return the record of a complete case.
@@ -37,18 +38,20 @@ def record_of(
         The image, and hash and size of each file it was made of.
     outputs : tuple of OutputFile
     notices : sequence of Notice
-    structures : tuple of dict
-        One per structure, as in the table.
+    tables : Tables
+        What was measured.
     timings : dict
         Seconds of each stage.
     """
     card = run.segmenter.card
+    once = told_once(read[0], tables)
+    of_case = [notice for notice in notices if notice.code not in once]
     return Record(
         run_id=run.run_id,
         case_id=case.name,
         full_name=case.full_name,
-        state="ok_with_warnings" if notices else "ok",
-        codes=tuple(dict.fromkeys(notice.code for notice in notices)),
+        state="ok_with_warnings" if of_case else "ok",
+        codes=tuple(dict.fromkeys(notice.code for notice in of_case)),
         warnings=tuple({"code": notice.code, "text": notice.text} for notice in notices),
         input=_input_part(case, *read),
         model=ModelPart(
@@ -63,7 +66,9 @@ def record_of(
         options=run.options.as_recorded(),
         options_sha256=run.options_sha256,
         outputs=outputs,
-        structures=structures,
+        structures=rows_of(tables.structures),
+        objects=tables.summary,
+        told_once=once,
         timings=timings,
     )
 

@@ -17,6 +17,7 @@ from medseg.volume import Source, Volume
 from medseg.workflow.hashing import digest, files_below
 from medseg.workflow.inputs import Case
 from medseg.workflow.litter import why_litter
+from medseg.workflow.options import RunOptions
 from medseg.workflow.record import InputFile
 
 _HEADER_SUFFIXES = (".mhd", ".nhdr", ".mha", ".nrrd")
@@ -53,6 +54,48 @@ def read_case(case: Case, options: ReadOptions, channels: tuple[str, ...]) -> tu
     for path, part in zip(case.files, volumes, strict=True):
         _check_unchanged(case, path, part, files)
     return volume, files
+
+
+def reading_for(options: RunOptions) -> ReadOptions:
+    """Return how the image of a case is read: whole, where one of its channels tells positive objects apart."""
+    if options.positive is None or options.positive.is_stain:
+        return options.read
+    return replace(options.read, channel=None)
+
+
+def seen_by_model(volume: Volume, options: RunOptions) -> Volume:
+    """Return the channels that the model looks at: all, or the one of ``--channel`` beside the channel of positives.
+
+    Raises
+    ------
+    InputError
+        If it is not clear which channel shows the objects.
+    """
+    positive = options.positive
+    if positive is None or positive.is_stain:
+        return volume
+    marker = positive.channel_of(volume)
+    wanted = options.read.channel
+    if wanted is not None:
+        at = wanted if isinstance(wanted, int) else _named(volume, wanted)
+    else:
+        others = [number for number in range(len(volume.channels)) if number != marker]
+        at = others[0] if len(others) == 1 else -1
+    if not 0 <= at < len(volume.channels):
+        raise InputError(
+            "E_DIMENSIONS_UNSUPPORTED",
+            path=None if volume.source is None else volume.source.path,
+            found=f"the channels {', '.join(volume.channels)}" + ("" if wanted is None else f", and not {wanted!r}"),
+            expected="the name of the channel that shows the objects",
+            not_done="the objects were not counted",
+            remedy="Name it with --channel.",
+        )
+    return replace(volume, array=volume.numpy()[at : at + 1], channels=(volume.channels[at],))
+
+
+def _named(volume: Volume, name: str) -> int:
+    folded = [channel.casefold() for channel in volume.channels]
+    return folded.index(name.casefold()) if name.casefold() in folded else -1
 
 
 def input_files(case: Case) -> tuple[InputFile, ...]:

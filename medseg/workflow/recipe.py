@@ -122,7 +122,7 @@ class TrainRecipe(_Strict):
 
     dataset: str
     out: str
-    task: Literal["semantic"] = "semantic"
+    task: Literal["semantic", "instance"] = "semantic"
     plan: str | None = None
     arch: str | None = None
     loss: str | None = None

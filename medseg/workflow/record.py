@@ -68,7 +68,7 @@ class OutputFile(_Part):
     """One file (or image folder) of the result, relative to the output folder."""
 
     path: FileName
-    kind: Literal["labels", "structures", "overlay", "maps"]
+    kind: Literal["labels", "structures", "overlay", "maps", "instances", "objects"]
     sha256: str
     n_bytes: int
 
@@ -76,7 +76,8 @@ class OutputFile(_Part):
 class Record(_Part):
     """Everything about one result; data only, unknown keys are refused.
 
-    No text of a file header enters it: patient data cannot.
+    No text of a file header enters it: patient data cannot. `objects` sums up the separate objects, where there are
+    any: count, density, mean size. `told_once` names warnings that concern the whole run and not the state of a case.
     """
 
     schema_version: Literal["medseg-record/1"] = "medseg-record/1"
@@ -95,6 +96,8 @@ class Record(_Part):
     options_sha256: str
     outputs: tuple[OutputFile, ...]
     structures: tuple[dict[str, JsonValue], ...]
+    objects: dict[str, JsonValue] = {}
+    told_once: tuple[str, ...] = ()
     timings: dict[str, float]
 
     def as_bytes(self) -> bytes:

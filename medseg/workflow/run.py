@@ -6,7 +6,7 @@ import logging
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
@@ -21,6 +21,7 @@ from medseg.errors import (
 )
 from medseg.progress import Pace, Steps
 from medseg.workflow.case import case_steps, complete_record
+from medseg.workflow.count_page import write_count_page
 from medseg.workflow.faults import log_fault
 from medseg.workflow.folder import check, check_free, clear_leftovers, make_folder
 from medseg.workflow.inputs import Case, Inputs, find_cases
@@ -28,6 +29,7 @@ from medseg.workflow.lock import locked
 from medseg.workflow.options import RunContext, RunOptions, Segmenter, load_segmenter
 from medseg.workflow.record import Record, record_path
 from medseg.workflow.refusals import refused_output
+from medseg.workflow.splitting import named_after_images
 from medseg.workflow.summary import CaseRow, RunSummary, State, Stop, exit_code, write_summary
 
 CASES = "cases"
@@ -79,8 +81,11 @@ def run_steps(
     out = Path(out)
     check(out, options)
     segmenter = segmenter or load_segmenter(options)
-    n_channels = len(segmenter.card.input.channels)
+    # micrographs hold their channels inside: cell_0001 and cell_0002 are two pictures, not channels of one
+    n_channels = 1 if segmenter.card.task == "instance" else len(segmenter.card.input.channels)
     found = find_cases(inputs, out, n_channels=n_channels, split_series=options.read.series is None)
+    if options.only_objects:
+        found = replace(found, cases=named_after_images(found.cases))
     make_folder(out)
     run = RunContext(out, uuid.uuid4().hex, options, segmenter)
     with locked(out):
@@ -118,7 +123,8 @@ def _one(case: Case, run: RunContext) -> Steps[CaseRow]:
             return _row_of(case, earlier, 0.0, "complete from an earlier run")
         record = yield from case_steps(case, run)
         seconds = monotonic() - begin
-        return _row_of(case, record, seconds, " ".join(notice["text"] for notice in record.warnings))
+        told = (notice["text"] for notice in record.warnings if notice["code"] not in record.told_once)
+        return _row_of(case, record, seconds, " ".join(told))
     except MedsegError as error:
         fault = error
     except MemoryError:
@@ -132,7 +138,17 @@ def _one(case: Case, run: RunContext) -> Steps[CaseRow]:
 
 def _row_of(case: Case, record: Record, seconds: float, message: str) -> CaseRow:
     outputs = tuple(output.path for output in record.outputs)
-    return CaseRow(case.name, case.input, record.state, record.codes, printable(message), outputs, round(seconds, 3))
+    return CaseRow(
+        case.name,
+        case.input,
+        record.state,
+        record.codes,
+        printable(message),
+        outputs,
+        round(seconds, 3),
+        record.objects,
+        record.told_once,
+    )
 
 
 def _row_of_error(case: Case, error: MedsegError, out: Path, seconds: float) -> CaseRow:
@@ -174,6 +190,8 @@ def _conclude(found: Inputs, run: RunContext, ledger: _Ledger, seconds: float) -
     summary = summed(ledger.stopped)
     try:
         write_summary(summary, run.out)
+        if run.options.counts:
+            write_count_page(summary, run.out)
     except MedsegError as error:
         _log.warning("the summary could not be written: %s", printable(str(error)))
         return summed(ledger.stopped or "resource")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.errors import InputError, MedsegError
+from medseg.io.suffixes import split_suffix
 from medseg.workflow.litter import companion_of, has_foreign_suffix, why_litter, why_litter_folder
-from medseg.workflow.names import joined, own_name, split_suffix
+from medseg.workflow.names import joined, own_name
 
 RECORD_SUFFIX = ".medseg.json"
 

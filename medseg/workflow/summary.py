@@ -7,11 +7,11 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from medseg.errors import printable
+from medseg.errors import Notice, printable
 from medseg.workflow.record import LABEL
 from medseg.workflow.staging import write_bytes
 
@@ -21,6 +21,10 @@ Stop = Literal["interrupted", "resource"]
 STATES: tuple[State, ...] = ("ok", "ok_with_warnings", "refused", "failed", "skipped", "not_started")
 SUMMARY_FILES = ("summary.csv", "summary.json", "report.jsonl")
 
+_RUN_WARNINGS = {
+    "W_SPACING_UNTRUSTED": "{found} of {n} images do not say how large a pixel is: sizes are in pixels and there is no"
+    " density per mm. Give it with --pixel-size.",
+}
 _DONE = ("ok", "ok_with_warnings")
 _RESOURCE_CODES = frozenset({"E_DISK_FULL", "E_OOM_CPU", "E_OOM_GPU", "E_WORKER_LOST"})
 
@@ -44,6 +48,10 @@ class CaseRow:
     outputs : tuple of str
         Files of the result, relative to the output folder.
     seconds : float
+    objects : dict
+        Count, density, mean size and the like, where objects were separated.
+    told_once : tuple of str
+        Warning codes of this case that are told once for the whole run.
     """
 
     case: str
@@ -53,6 +61,8 @@ class CaseRow:
     message: str = ""
     outputs: tuple[str, ...] = ()
     seconds: float = 0.0
+    objects: dict[str, Any] = field(default_factory=dict)
+    told_once: tuple[str, ...] = ()
 
     @property
     def is_done(self) -> bool:
@@ -93,6 +103,13 @@ class RunSummary:
         found = Counter(row.state for row in self.rows)
         return {state: found[state] for state in STATES}
 
+    @property
+    def warnings(self) -> tuple[Notice, ...]:
+        """What concerns the whole run and is told once."""
+        found = Counter(code for row in self.rows if row.is_done for code in row.told_once)
+        n = sum(row.is_done for row in self.rows)
+        return tuple(Notice(code, _RUN_WARNINGS[code].format(found=found[code], n=n)) for code in sorted(found))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the totals as plain JSON data (the cases themselves are in the report)."""
         return {
@@ -103,6 +120,7 @@ class RunSummary:
             "cases": sum(self.counts.values()) - self.counts["skipped"],
             "counts": self.counts,
             "stopped": self.stopped,
+            "warnings": [{"code": notice.code, "text": notice.text} for notice in self.warnings],
             "exit_code": self.exit_code,
             "seconds": self.seconds,
         }
@@ -131,7 +149,7 @@ def exit_code(rows: Sequence[CaseRow], *, stopped: Stop | None = None, strict: b
     if not any(row.is_done for row in rows):
         for_want_of_resources = bool(lost) and all(_RESOURCE_CODES.intersection(row.codes) for row in lost)
         return 6 if for_want_of_resources else 4
-    warned = strict and any(row.state == "ok_with_warnings" for row in rows)
+    warned = strict and any(row.state == "ok_with_warnings" or (row.is_done and row.told_once) for row in rows)
     return 3 if lost or warned else 0
 
 
@@ -143,17 +161,32 @@ def write_summary(summary: RunSummary, out: Path) -> None:
     ResourceError
         If the disk is full.
     """
-    lines = "".join(json.dumps(asdict(row), ensure_ascii=True) + "\n" for row in summary.rows)
+    lines = "".join(json.dumps(_line(row), ensure_ascii=True) + "\n" for row in summary.rows)
     totals = json.dumps(summary.as_dict(), indent=1, ensure_ascii=True) + "\n"
     for name, text in (("report.jsonl", lines), ("summary.csv", _table(summary.rows)), ("summary.json", totals)):
         write_bytes(out / name, text.encode())
 
 
+def _line(row: CaseRow) -> dict[str, Any]:
+    line = asdict(row)
+    del line["told_once"]
+    if not row.objects:
+        del line["objects"]
+    return line
+
+
 def _table(rows: Sequence[CaseRow]) -> str:
+    counted = tuple(dict.fromkeys(name for row in rows for name in row.objects))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("case", "input", "state", "codes", "message", "outputs", "seconds"))
+    writer.writerow(("case", "input", "state", *counted, "codes", "message", "outputs", "seconds"))
     for row in rows:
-        names = (row.case, row.input, row.state, ";".join(row.codes), row.message, ";".join(row.outputs))
-        writer.writerow((*(printable(name) for name in names), f"{row.seconds:.3f}"))
+        names = (printable(name) for name in (row.case, row.input, row.state))
+        words = (printable(word) for word in (";".join(row.codes), row.message, ";".join(row.outputs)))
+        figures = (_figure(row.objects.get(name)) for name in counted)
+        writer.writerow((*names, *figures, *words, f"{row.seconds:.3f}"))
     return text.getvalue()
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -56,7 +56,8 @@ def trained(tmp_path_factory, data_set) -> Path:
     """Return the folder of a model that was trained for a few epochs on the small data set."""
     from medseg.io.dataset import find_pairs
     from medseg.progress import finish
-    from medseg.semantic.train import TrainOptions, train_steps
+    from medseg.semantic.train import train_steps
+    from medseg.training.options import TrainOptions
 
     out = tmp_path_factory.mktemp("models") / "balls"
     options = TrainOptions("balls", epochs=12, device="cpu", threads=1, plan=small_plan(data_set))

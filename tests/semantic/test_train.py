@@ -17,7 +17,8 @@ from medseg.pipeline import load_model, segment_steps
 from medseg.planning import Plan
 from medseg.progress import finish
 from medseg.semantic.split import make_split
-from medseg.semantic.train import TrainOptions, train_steps
+from medseg.semantic.train import train_steps
+from medseg.training.options import TrainOptions
 
 
 def test_the_model_segments_a_case_that_it_never_saw(trained, data_set):

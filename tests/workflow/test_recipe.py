@@ -3,9 +3,20 @@
 import pytest
 
 from medseg.errors import UsageError
+from medseg.instance.options import SplitOptions
 from medseg.io.options import ReadOptions
+from medseg.measure.positive import Positive
 from medseg.workflow.options import RunOptions
-from medseg.workflow.recipe import MAX_BYTES, Recipe, load_recipe, recipe_of_run, run_of_recipe, save_recipe
+from medseg.workflow.recipe import (
+    MAX_BYTES,
+    Recipe,
+    load_recipe,
+    recipe_of_run,
+    recipe_of_split,
+    run_of_recipe,
+    save_recipe,
+    split_of_recipe,
+)
 
 GOOD = "verb: segment\noptions:\n  inputs: [scans]\n  out: results\n"
 
@@ -23,6 +34,36 @@ def test_a_run_survives_its_recipe(tmp_path):
     save_recipe(recipe_of_run(inputs, "results", options), tmp_path / "r.yaml")
     again, out, restored = run_of_recipe(load_recipe(tmp_path / "r.yaml"))
     assert (again, str(out), restored) == (inputs, "results", options)
+
+
+def test_a_count_survives_its_recipe(tmp_path):
+    options = RunOptions(
+        model="nuclei",
+        counts=True,
+        split="components",
+        diameter=12.5,
+        positive=Positive("dab", 0.25),
+        splitting=SplitOptions(min_size=3.0),
+    )
+    save_recipe(recipe_of_run(["images"], "counts", options), tmp_path / "r.yaml")
+    loaded = load_recipe(tmp_path / "r.yaml")
+    assert loaded.verb == "count"
+    assert "model" not in loaded.options
+    assert run_of_recipe(loaded)[2] == options
+
+
+def test_a_splitting_survives_its_recipe(tmp_path):
+    options = RunOptions(
+        model="split-components",
+        device="cpu",
+        split="components",
+        only_objects=True,
+        splitting=SplitOptions(min_size=3.0),
+    )
+    save_recipe(recipe_of_split(["masks"], "objects", options), tmp_path / "r.yaml")
+    loaded = load_recipe(tmp_path / "r.yaml")
+    assert loaded.options == {"inputs": ["masks"], "out": "objects", "method": "components", "min_size": 3.0}
+    assert split_of_recipe(loaded)[2] == options
 
 
 def test_a_saved_recipe_holds_only_what_differs_from_the_defaults(tmp_path):

@@ -1,0 +1,81 @@
+"""Options that all verbs share which run over many images."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """Formats in which labels can be written."""
+
+    nii_gz = "nii.gz"
+    nii = "nii"
+    nrrd = "nrrd"
+    mha = "mha"
+    tif = "tif"
+    png = "png"
+
+
+class SplitWay(StrEnum):
+    """Ways to separate objects."""
+
+    none = "none"
+    components = "components"
+    watershed = "watershed"
+
+
+OBJECTS = "Objects"
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT...", help="Images, DICOM folders, folders of them, or patterns.", show_default=False),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder of the results.", show_default=False)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Tta = Annotated[bool, typer.Option("--tta", help="Average mirrored copies: slower, a little better.")]
+Roi = Annotated[
+    str | None, typer.Option(metavar="BOX", help="Work only in this box of voxels, such as 10:60,20:80,0:40.")
+]
+SaveMaps = Annotated[bool, typer.Option("--save-maps", help="Keep the probability maps too.")]
+LabelFormat = Annotated[
+    Format | None, typer.Option("--format", help="Format of the labels; that of the input when not given.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep valid results, do the rest.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Warnings give exit code 3.")]
+SaveRecipe = Annotated[Path | None, typer.Option(metavar="FILE", help="Save this command for `medseg run`.")]
+Split = Annotated[
+    SplitWay | None,
+    typer.Option(
+        help="How objects are told apart: connected parts, or touching ones too (watershed). By default what suits the"
+        " model.",
+        rich_help_panel=OBJECTS,
+    ),
+]
+Diameter = Annotated[
+    float | None,
+    typer.Option(
+        help="Typical diameter of an object in µm (in pixels where no pixel size is known); estimated when not given.",
+        rich_help_panel=OBJECTS,
+    ),
+]
+PositiveStain = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAIN",
+        help="Tell positive from negative cells: dab, hematoxylin or eosin in a stained section, or the name of a"
+        " channel.",
+        rich_help_panel=OBJECTS,
+    ),
+]
+PositiveThreshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Mean strength from which a cell is positive; found for each image (Otsu) when not given.",
+        rich_help_panel=OBJECTS,
+    ),
+]

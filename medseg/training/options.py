@@ -1,0 +1,58 @@
+"""What a user may choose about a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medseg.planning import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What a user may choose about a training.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    minutes, epochs : float, int
+        The budget; exactly one of them.
+    plan : Plan, optional
+        An edited plan; made from the data when absent.
+    architecture, loss : str, optional
+        Override the plan's; the loss only where the branch lets one choose.
+    seed : int
+    device : str
+    threads : int, optional
+        CPU threads; torch's choice when absent.
+    resume : bool
+    held_out, validation : float
+        Shares of the cases (whole groups) kept for the card's scores, and for tuning, where the data set brings no
+        split.
+    skip_unpaired : bool
+        Go on without images that lack a label and labels that lack an image.
+    licence, attribution, data_name : str
+        For the card.
+    """
+
+    name: str
+    minutes: float | None = None
+    epochs: int | None = None
+    plan: Plan | None = None
+    architecture: str | None = None
+    loss: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+    held_out: float = 0.2
+    validation: float = 0.1
+    skip_unpaired: bool = False
+    licence: str = "unknown"
+    attribution: str = "unknown"
+    data_name: str = "unnamed"
+
+    @property
+    def length(self) -> str:
+        """The budget in words."""
+        return f"{self.minutes:g} minutes" if self.minutes is not None else f"{self.epochs} epochs"

@@ -1,0 +1,184 @@
+"""From an image to maps of its objects, at a size that the network knows, flat and in stacks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from medseg.errors import InputError
+from medseg.grid import image_grid
+from medseg.instance.predict import MapOptions, estimated_diameter, predict_maps_steps
+from medseg.instance.scale import canonical, zoom_for, zoomed_grid
+from medseg.io.read import read
+from medseg.learn.weights import load_network
+from medseg.models.bundle import load_bundle
+from medseg.progress import finish
+from medseg.volume import Volume
+
+CPU = torch.device("cpu")
+
+
+class Painter(nn.Module):
+    """Answers with what can be computed by hand: bright is interior, the way to the centre is a fixed arrow."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bright = (x[:, :1] > 0.5).float()
+        classes = torch.cat([1 - bright, bright, torch.zeros_like(bright)], dim=1) * 20
+        arrow = [torch.full_like(bright, v) for v in (0.25, 0.5)]
+        return torch.cat([classes, x[:, :1], *arrow], dim=1)
+
+
+@pytest.fixture(scope="module")
+def card(trained_on_cells):
+    return load_bundle(trained_on_cells).card
+
+
+def maps_of(volume: Volume, network: nn.Module, card, **options) -> Volume:
+    return finish(predict_maps_steps(volume, network, card, options=MapOptions(**options), device=CPU))
+
+
+def stack_of_balls(spacing: tuple[float, float, float], radius: float = 12.0) -> Volume:
+    shape = tuple(round(60 / s) for s in spacing)
+    places = np.indices(shape) * np.array(spacing).reshape(3, 1, 1, 1)
+    array = np.zeros(shape, np.float32)
+    for centre in ((18, 18, 16), (42, 40, 38)):
+        array[sum((p - c) ** 2 for p, c in zip(places, centre, strict=True)) <= radius**2] = 1.0
+    return Volume(array[None], image_grid(shape, spacing, "um"))
+
+
+def test_the_maps_of_an_unseen_picture_tell_its_objects_from_its_ground(trained_on_cells, cells, card):
+    split = (trained_on_cells.with_name("discs.training") / "split.csv").read_text()
+    unseen = next(row.split(",")[0] for row in split.splitlines() if row.endswith("test"))
+    volume = read(cells / "images" / f"{unseen}.png")
+    truth = np.asarray(Image.open(cells / "labels" / f"{unseen}.png")) > 0
+    maps = maps_of(volume, load_network(load_bundle(trained_on_cells)), card, diameter=24.0)
+    assert maps.channels == card.outputs
+    assert maps.grid.same_as(volume.grid)
+    found = maps.array[0] < 0.5
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.85
+    assert np.allclose(maps.array[:3].sum(axis=0), 1.0, atol=1e-5)
+    assert maps.array[3].min() >= 0.0
+    assert maps.array[3].max() <= 1.0
+
+
+@pytest.mark.parametrize("radius", [5, 12, 40])
+def test_objects_of_any_size_are_brought_to_the_wanted_size(card, radius):
+    y, x = np.indices((200, 240))
+    array = np.zeros((200, 240), np.float32)
+    for cy, cx in ((50, 55), (140, 170), (145, 60)):
+        array[(y - cy) ** 2 + (x - cx) ** 2 <= radius**2] = 1.0
+    volume = Volume(array[None], image_grid(array.shape, (1.0, 1.0), "px"))
+    maps = maps_of(volume, Painter(), card)
+    seen = estimated_diameter(maps.array[:3].argmax(axis=0))
+    assert 24 / 1.3 <= seen <= 24 * 1.3
+    assert np.multiply(maps.grid.shape, maps.grid.spacing) == pytest.approx((200.0, 240.0))
+
+
+def test_a_given_diameter_is_obeyed_in_the_unit_of_the_grid(card):
+    array = np.zeros((1, 120, 120), np.float32)
+    array[0, 40:80, 40:80] = 1.0
+    volume = Volume(array, image_grid((120, 120), (0.25, 0.25), "um"))
+    maps = maps_of(volume, Painter(), card, diameter=12.0)
+    assert maps.grid.spacing == pytest.approx((0.5, 0.5))
+
+
+def test_an_image_without_objects_is_left_at_its_size_and_stays_background(card):
+    flat = Volume(np.full((1, 70, 90), 7, np.uint8), image_grid((70, 90), (1.0, 1.0), "px"))
+    maps = maps_of(flat, Painter(), card)
+    assert maps.grid.shape == (70, 90)
+    assert maps.array[0].min() > 0.5
+    assert any(n.code == "W_CONSTANT_IMAGE" for n in maps.warnings)
+
+
+def test_pixels_that_are_not_square_become_square(card):
+    array = np.zeros((1, 60, 120), np.float32)
+    array[0, 20:40, 40:80] = 1.0
+    volume = Volume(array, image_grid((60, 120), (1.0, 0.5), "um"))
+    maps = maps_of(volume, Painter(), card, diameter=12.0)
+    assert maps.grid.spacing == pytest.approx((0.5, 0.5))
+
+
+def test_mirrored_answers_are_turned_back_with_the_arrows(card, trained_on_cells, cells):
+    network = load_network(load_bundle(trained_on_cells))
+    volume = read(cells / "images" / "c00.png")
+    mirrored = replace(volume, array=volume.numpy()[:, ::-1, ::-1])
+    plain = maps_of(volume, network, card, diameter=24.0, tta=True).array
+    turned = maps_of(mirrored, network, card, diameter=24.0, tta=True).array[:, ::-1, ::-1]
+    assert np.allclose(plain[:4], turned[:4], atol=1e-3)
+    assert np.allclose(plain[4:], -turned[4:], atol=1e-2)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 1.0, 1.0)])
+def test_a_flat_model_sees_a_stack_from_three_sides_on_cubic_voxels(card, spacing):
+    volume = stack_of_balls(spacing)
+    maps = maps_of(volume, Painter(), card, diameter=24.0)
+    assert maps.channels[-3:] == ("offset_z", "offset_y", "offset_x")
+    assert maps.grid.spacing == pytest.approx((1.0, 1.0, 1.0))
+    ball = 4 / 3 * np.pi * 12**3
+    assert (maps.array[1] > 0.5).sum() == pytest.approx(2 * ball, rel=0.1)
+    # y is the first axis of one view and the second of the other, z always the first, x always the second
+    arrows = maps.array[4:, 5, 5, 5]
+    assert np.allclose(arrows, 24.0 * np.array([0.25, 0.375, 0.5]), atol=1e-3)
+
+
+def test_a_stack_of_far_slices_is_seen_from_above_only_and_not_filled_in(card):
+    volume = stack_of_balls((6.0, 1.0, 1.0))
+    maps = maps_of(volume, Painter(), card, diameter=24.0)
+    assert maps.grid.shape == volume.grid.shape
+    assert np.abs(maps.array[4]).max() == 0.0
+
+
+def test_one_image_gives_the_same_maps_every_time_and_reports_progress(trained_on_cells, cells, card):
+    network = load_network(load_bundle(trained_on_cells))
+    volume = read(cells / "images" / "c03.png")
+    phases: list[str] = []
+    steps = predict_maps_steps(volume, network, card, options=MapOptions(), device=CPU)
+    first = finish(steps, lambda step: phases.append(step.phase))
+    assert np.array_equal(first.array, maps_of(volume, network, card).array)
+    assert {"preparing", "looking for the size of the objects", "segmenting"} <= set(phases)
+
+
+def test_values_that_are_not_numbers_are_replaced_and_named(card):
+    array = np.zeros((1, 64, 64), np.float32)
+    array[0, 20:44, 20:44] = 1.0
+    array[0, 0, 0] = np.nan
+    maps = maps_of(Volume(array, image_grid((64, 64), (1.0, 1.0), "px")), Painter(), card, diameter=24.0)
+    assert np.isfinite(maps.array).all()
+    assert "W_NONFINITE_REPLACED" in {n.code for n in maps.warnings}
+
+
+def test_light_ground_is_inverted_and_a_single_stain_looks_like_grey():
+    array = np.zeros((3, 40, 40), np.uint8)
+    array[2, 10:20, 10:20] = 200
+    grid = image_grid((40, 40), (1.0, 1.0), "px")
+    blue = canonical(Volume(array, grid), (1.0, 99.8)).array
+    grey = canonical(Volume(array[2:], grid), (1.0, 99.8)).array
+    assert np.array_equal(blue, grey)
+    light = canonical(Volume(255 - array[2:], grid), (1.0, 99.8)).array
+    assert light[:, 15, 15].min() > 0.8
+    assert light[:, 0, 0].max() < 0.2
+
+
+def test_channels_that_are_neither_grey_nor_colour_are_asked_for_by_name(card):
+    volume = Volume(np.zeros((2, 32, 32)), image_grid((32, 32), (1.0, 1.0), "px"), ("dapi", "gfp"))
+    with pytest.raises(InputError, match="dapi, gfp") as refusal:
+        maps_of(volume, Painter(), card)
+    assert "--channel" in refusal.value.remedy
+
+
+def test_a_flat_image_is_no_input_for_a_model_of_stacks(card):
+    deep = card.model_copy(update={"input": card.input.model_copy(update={"patch": (8, 32, 32)})})
+    with pytest.raises(InputError, match="2 axes"):
+        maps_of(Volume(np.zeros((1, 32, 32)), image_grid((32, 32), (1.0, 1.0), "px")), Painter(), deep)
+
+
+def test_the_zoom_is_left_at_one_where_the_size_is_close_and_bounded_where_it_is_absurd():
+    assert zoom_for(24.0) == zoom_for(26.0) == zoom_for(float("nan")) == 1.0
+    assert zoom_for(12.0) == 2.0
+    assert zoom_for(0.001) == 6.0
+    grid = image_grid((10, 30, 20), (2.0, 1.0, 1.0), "um")
+    assert zoomed_grid(grid, 1.0, (1, 2)) is grid
+    assert zoomed_grid(grid, 1.0, (0, 1, 2)).shape == (20, 30, 20)
