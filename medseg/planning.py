@@ -23,6 +23,8 @@ PATCH_VOXELS = {"cpu": {2: 256 * 256, 3: 96_000}, "gpu": {2: 512 * 512, 3: 128**
 """Most voxels of a patch, by where the training runs and by number of axes."""
 BASE_FILTERS = {"cpu": 16, "gpu": 32}
 MAX_FILTERS = 320
+CORE_GFLOPS = 85.0
+"""Measured speed of a training step in float32 on one core with AVX-512; bfloat16 took half the time there."""
 MAX_LEVELS = 6
 SMALLEST_HALVED = 8
 """An axis of fewer voxels is not halved any more."""
@@ -72,6 +74,7 @@ class Plan(_Strict):
     training: TrainingPlan
     predicted_memory_gb: float
     predicted_gflop_per_patch: float
+    predicted_epoch_seconds_one_core: float | None = None
     fingerprint: Fingerprint
     class_share: dict[int, float]
     n_cases: int
@@ -178,6 +181,7 @@ def make_plan(facts: Sequence[CaseFacts], *, kind: Volume, classes: dict[int, st
         training=TrainingPlan(loss=options.loss, batch=batch, samples_per_epoch=max(100, len(facts))),
         predicted_memory_gb=round(_memory_gb(patch, strides, filters, batch), 2),
         predicted_gflop_per_patch=round(gflop, 1),
+        predicted_epoch_seconds_one_core=round(max(100, len(facts)) * 3 * gflop / CORE_GFLOPS, 1),
         fingerprint=_fingerprint(facts),
         class_share={c: v / total for c, v in zip(found, voxels, strict=True)},
         n_cases=len(facts),

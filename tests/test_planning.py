@@ -92,6 +92,20 @@ def test_more_to_compute_is_predicted_for_larger_patches():
     small, large = (plan_of([facts((n,) * 3, (1.0,) * 3)], target="gpu") for n in (32, 96))
     assert large.predicted_gflop_per_patch > 10 * small.predicted_gflop_per_patch
     assert large.predicted_memory_gb > small.predicted_memory_gb
+    assert large.predicted_epoch_seconds_one_core > 10 * small.predicted_epoch_seconds_one_core
+
+
+@pytest.mark.parametrize("name", ["unet", "dynunet"])
+def test_another_network_keeps_channels_and_levels(name):
+    from medseg.nets.build import Shape, build
+    from medseg.planning import with_architecture
+
+    plan = plan_of([facts((32, 32, 32), (1.0, 1.0, 1.0))])
+    changed = with_architecture(plan, name)
+    assert changed.architecture.name == name
+    assert changed.architecture.options["filters"] == plan.architecture.options["filters"]
+    assert with_architecture(changed, "dynunet") == plan
+    build(changed.architecture, shape=Shape(3, 1, 2))
 
 
 def test_unlabelled_data_cannot_be_planned():

@@ -54,5 +54,7 @@ def describe(made: Plan) -> None:
         "work": f"{made.predicted_gflop_per_patch:g} GFLOP per patch forward, "
         f"{training.samples_per_epoch} patches per epoch",
     }
+    if made.predicted_epoch_seconds_one_core is not None:
+        lines["time"] = f"about {made.predicted_epoch_seconds_one_core:.0f} s per epoch on one CPU core in float32"
     for label, text in lines.items():
         typer.echo(f"{label:<12} {text}")
