@@ -30,7 +30,7 @@ def pair(shape: tuple[int, ...], n: int) -> tuple[Any, Any]:
         number = number * (length // side + 1) + axis // side
         inside = inside & (axis % side > side // 8)
     truth = np.where(inside, number + 1, 0).astype(np.int32)
-    found = np.roll(truth, tuple(1 + k for k in range(len(shape))), tuple(range(len(shape))))
+    found = np.roll(truth, (1,) * len(shape), tuple(range(len(shape))))
     return np.where(found % 7 == 0, 0, found), truth
 
 

@@ -58,6 +58,10 @@ class LabelMap:
         return self.classes.get(class_id, f"class {class_id}")
 
 
+HARMLESS_FLAGS = ("touches_border",)
+"""Flags that hint at no mistake: they are shown and counted, but ask for no look."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """One object of an `Instances` map.

@@ -33,41 +33,49 @@ class Decoder(StrEnum):
     distance = "distance"
 
 
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="LABELS_OR_MAPS...",
+        help="Label images (masks or classes), maps saved by --save-maps, folders of them, or patterns.",
+        show_default=False,
+    ),
+]
+Method = Annotated[
+    Way, typer.Option(help="watershed also parts objects that touch; components only those that do not.")
+]
+MinSize = Annotated[
+    float, typer.Option(min=0, help="Smallest area (µm²) or volume (mm³, µm³) of an object.", rich_help_panel=TUNING)
+]
+MinDepth = Annotated[float, typer.Option(min=0, max=1, help="Higher: fewer cuts at waists.", rich_help_panel=TUNING)]
+MinDistance = Annotated[
+    float, typer.Option(min=0, help="Centres nearer than this are one object (µm, mm).", rich_help_panel=TUNING)
+]
+MapDecoder = Annotated[
+    Decoder, typer.Option("--decoder", help="Maps only: which of them tell objects apart.", rich_help_panel=TUNING)
+]
+Foreground = Annotated[
+    float, typer.Option(min=0, max=1, help="Maps only: probability of an object's voxels.", rich_help_panel=TUNING)
+]
+Seed = Annotated[
+    float, typer.Option(min=0, max=1, help="Maps only: height of an object's centre.", rich_help_panel=TUNING)
+]
+Smoothing = Annotated[
+    float, typer.Option(min=0, help="Maps only: blur before looking for centres.", rich_help_panel=TUNING)
+]
+
+
 def split(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="LABELS_OR_MAPS...",
-            help="Label images (masks or classes), maps saved by --save-maps, folders of them, or patterns.",
-            show_default=False,
-        ),
-    ],
+    inputs: Sources,
     out: running.Out,
-    method: Annotated[
-        Way, typer.Option(help="watershed also parts objects that touch; components only those that do not.")
-    ] = Way.watershed,
-    min_size: Annotated[
-        float,
-        typer.Option(min=0, help="Smallest area (µm²) or volume (mm³, µm³) of an object.", rich_help_panel=TUNING),
-    ] = 0.0,
-    min_depth: Annotated[
-        float, typer.Option(min=0, max=1, help="Higher: fewer cuts at waists.", rich_help_panel=TUNING)
-    ] = 0.15,
-    min_distance: Annotated[
-        float, typer.Option(min=0, help="Centres nearer than this are one object (µm, mm).", rich_help_panel=TUNING)
-    ] = 0.0,
-    decoder: Annotated[
-        Decoder, typer.Option(help="Maps only: which of them tell objects apart.", rich_help_panel=TUNING)
-    ] = Decoder.combined,
-    foreground_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Maps only: probability of an object's voxels.", rich_help_panel=TUNING)
-    ] = 0.5,
-    seed_threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Maps only: height of an object's centre.", rich_help_panel=TUNING)
-    ] = 0.5,
-    smoothing: Annotated[
-        float, typer.Option(min=0, help="Maps only: blur before looking for centres.", rich_help_panel=TUNING)
-    ] = 0.0,
+    method: Method = Way.watershed,
+    min_size: MinSize = 0.0,
+    min_depth: MinDepth = 0.15,
+    min_distance: MinDistance = 0.0,
+    decoder: MapDecoder = Decoder.combined,
+    foreground_threshold: Foreground = 0.5,
+    seed_threshold: Seed = 0.5,
+    smoothing: Smoothing = 0.0,
     label_format: running.LabelFormat = None,
     resume: running.Resume = False,
     overwrite: running.Overwrite = False,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.instance.distance import squared_distances
+from medseg.instance.distance import squared_distances_steps
 from medseg.instance.frame import Frame
 from medseg.instance.options import SplitOptions
 from medseg.instance.threads import over, over_steps, slab_edges
-from medseg.progress import Steps
+from medseg.progress import Steps, finish
 
 Padded = npt.NDArray[Any]
 
@@ -89,7 +89,12 @@ class Parts:
 
 
 def find_parts(classes: npt.NDArray[Any], *, full: bool = False) -> Parts:
-    """Find connected parts of equal class.
+    """Find connected parts of equal class; see `find_parts_steps`."""
+    return finish(find_parts_steps(classes, full=full))
+
+
+def find_parts_steps(classes: npt.NDArray[Any], *, full: bool = False) -> Steps[Parts]:
+    """Find connected parts of equal class, yielding on the way.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def find_parts(classes: npt.NDArray[Any], *, full: bool = False) -> Parts:
     forest = frame.zeros(np.int32)
     flat = forest.reshape(-1)
     edges = slab_edges(frame.nz, classes.size)
-    over(lambda a, b: loops.grow(solid, a, b, frame.margin, full, flat), edges)
+    yield from over_steps(lambda a, b: loops.grow(solid, a, b, frame.margin, full, flat), edges, "finding parts")
     for z in edges[1:-1]:
         loops.seam(solid, z, frame.margin, full, flat)
     return Parts(forest, int(loops.number(flat)), frame)
@@ -142,14 +147,16 @@ class Basins:
     owner: npt.NDArray[np.int64]
 
 
-def distance_levels(parts: Parts, weighed: tuple[float, ...]) -> tuple[Padded, Padded, npt.NDArray[np.float64]]:
+def distance_levels_steps(
+    parts: Parts, weighed: tuple[float, ...]
+) -> Steps[tuple[Padded, Padded, npt.NDArray[np.float64]]]:
     """Return padded levels by distance, an array for links, and each part's largest distance."""
     from medseg.instance import flood as loops
 
     frame, labels = parts.frame, parts.labels.reshape(-1)
     links = frame.zeros(np.int32)  # first the distances lie here, afterwards the queues' links
     squared = links.view(np.float32)
-    unit = squared_distances(parts.labels, squared, frame, weighed)
+    unit = yield from squared_distances_steps(parts.labels, squared, frame, weighed)
     tops = np.zeros(parts.count + 1, np.float32)
     loops.highest(squared.reshape(-1), labels, tops)
     levels = frame.zeros(np.uint16)

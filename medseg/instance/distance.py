@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.instance.frame import Frame
-from medseg.instance.threads import over, slab_edges
+from medseg.instance.threads import over_steps, slab_edges
+from medseg.progress import Steps, finish
 
 _EXACT_BITS = 52
+_PHASE = "measuring depths"
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,7 +45,7 @@ def distances(labels: npt.NDArray[Any], spacing: tuple[float, ...]) -> Floats:
     padded = frame.zeros(np.int32)
     frame.inner(padded)[...] = labels.reshape(frame.nz, frame.ny, frame.nx)
     squared = frame.zeros(np.float32)
-    unit = squared_distances(padded, squared, frame, weights(spacing, labels.shape))
+    unit = finish(squared_distances_steps(padded, squared, frame, weights(spacing, labels.shape)))
     found = np.sqrt(frame.inner(squared) * np.float32(unit))
     return np.asarray(found.reshape(labels.shape), np.float32)
 
@@ -69,8 +71,8 @@ def weights(spacing: tuple[float, ...], shape: tuple[int, ...]) -> tuple[float, 
     return (*[1.0] * (3 - len(whole)), *whole, smallest**2 / scale)
 
 
-def squared_distances(labels: Any, squared: Any, frame: Frame, weighed: tuple[float, ...]) -> float:
-    """Fill a padded array with squared distances in units of the weights; return what one unit measures.
+def squared_distances_steps(labels: Any, squared: Any, frame: Frame, weighed: tuple[float, ...]) -> Steps[float]:
+    """Fill a padded array with squared distances in units of the weights, yielding; return what one unit measures.
 
     Parameters
     ----------
@@ -82,15 +84,15 @@ def squared_distances(labels: Any, squared: Any, frame: Frame, weighed: tuple[fl
     weighed : tuple of float
         From `weights`.
     """
-    _fill(labels, squared, frame, weighed, closed=False)
+    yield from _fill_steps(labels, squared, frame, weighed, closed=False)
     from medseg.instance.distance_kernels import FAR
 
     if frame.inner(squared)[0, 0, 0] >= FAR:  # nothing but one object anywhere: only then can a voxel have no end
-        _fill(labels, squared, frame, weighed, closed=True)
+        yield from _fill_steps(labels, squared, frame, weighed, closed=True)
     return weighed[3]
 
 
-def _fill(labels: Any, squared: Any, frame: Frame, weighed: tuple[float, ...], *, closed: bool) -> None:
+def _fill_steps(labels: Any, squared: Any, frame: Frame, weighed: tuple[float, ...], *, closed: bool) -> Steps[None]:
     from medseg.instance import distance_kernels as loops
 
     margin, size = frame.margin, labels.size
@@ -105,6 +107,6 @@ def _fill(labels: Any, squared: Any, frame: Frame, weighed: tuple[float, ...], *
         for y in range(start + 1, stop + 1):
             loops.along_columns(labels[:, y], squared[:, y], margin, margin + frame.nz, wz, closed)
 
-    over(in_planes, slab_edges(frame.nz, size))
+    yield from over_steps(in_planes, slab_edges(frame.nz, size), _PHASE)
     if frame.margin:
-        over(across_planes, slab_edges(frame.ny, size))
+        yield from over_steps(across_planes, slab_edges(frame.ny, size), _PHASE)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.grid import Grid
-from medseg.instance.basins import VOXEL_NOISE, Parts, Rule, distance_levels, flooded_steps
+from medseg.instance.basins import VOXEL_NOISE, Parts, Rule, distance_levels_steps, flooded_steps
 from medseg.instance.distance import weights
 from medseg.instance.frame import Frame
 from medseg.instance.landscape import as_box, foreground
@@ -127,7 +127,7 @@ def waists_of(rank: npt.NDArray[np.int32], grid: Grid) -> Floats:
     labels = frame.zeros(np.int32)
     frame.inner(labels)[...] = -rank.reshape(frame.nz, frame.ny, frame.nx)
     parts = Parts(labels, n, frame)
-    levels, links, heights = distance_levels(parts, weights(grid.spacing, grid.shape))
+    levels, links, heights = finish(distance_levels_steps(parts, weights(grid.spacing, grid.shape)))
     rule = Rule(noise=VOXEL_NOISE * min(grid.spacing), nothing_apart=True)
     basins = finish(flooded_steps(parts, levels, links, rule, spacing=grid.spacing, heights=heights))
     found = np.zeros(n + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from medseg.instance.scale import (
     zoomed,
     zoomed_grid,
 )
-from medseg.instance.targets import BOUNDARY_WIDTH
+from medseg.instance.targets import BOUNDARY_WIDTH, relative_spacing
 from medseg.models.card import ModelCard
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.intensity import inspect
@@ -35,8 +36,8 @@ Floats = npt.NDArray[np.float32]
 _Seen = tuple[Volume, tuple[Notice, ...]]
 LOOKS = 3
 """Most times that the object size is estimated anew."""
-SAMPLE_SIDE = 1024
-"""Largest side, in pixels, of the part of a picture on which the object size is estimated."""
+SAMPLE_SIDE = {2: 1024, 3: 128}
+"""Largest side, in voxels, of the part on which the object size is estimated, by number of axes."""
 SAMPLE_PLANES = 5
 TILE_GROWTH = 3
 """Tiles of a network with fixed norms are at most this many times as long as its training patch: fewer seams, less work
@@ -146,22 +147,23 @@ def predict_maps_steps(
     return replace(maps, source=volume.source, warnings=(*volume.warnings, *notices, *more))
 
 
-def estimated_diameter(classes: npt.NDArray[np.integer]) -> float:
-    """Return the median diameter, in pixels, of the parts that the interior of a flat picture falls into.
+def estimated_diameter(classes: npt.NDArray[Any], spacing: tuple[float, ...]) -> float:
+    """Return the median diameter, in voxels of the finest axis, of the parts that the interior falls into.
 
     The boundary that was cut off is added again. Objects count by their width, so that dust does not outvote them.
     Not a number where nothing is found.
 
     Parameters
     ----------
-    classes : (y, x) array
+    classes : (*s) integer array
         0 background, 1 interior, 2 boundary.
+    spacing : (n,) floats
 
     Examples
     --------
     >>> classes = np.zeros((20, 20), int)
     >>> classes[5:15, 5:15] = 1
-    >>> round(estimated_diameter(classes), 1)
+    >>> round(estimated_diameter(classes, (1.0, 1.0)), 1)
     15.3
     """
     parts, n = ndimage.label(classes == 1)
@@ -169,7 +171,7 @@ def estimated_diameter(classes: npt.NDArray[np.integer]) -> float:
         return float("nan")
     kept = np.bincount(parts.ravel()) >= SMALLEST_PART
     kept[0] = False
-    sizes = np.sort(equivalent_diameters(np.where(kept[parts], parts, 0), (1.0, 1.0)))
+    sizes = np.sort(equivalent_diameters(np.where(kept[parts], parts, 0), relative_spacing(spacing)))
     if not len(sizes):
         return float("nan")
     shares = np.cumsum(sizes) / sizes.sum()
@@ -181,14 +183,14 @@ def _fitting(image: Volume, seer: _Seer) -> Steps[tuple[float, _Seen | None]]:
 
     Returns the zoom, and the maps at this zoom where the last look saw the whole image.
     """
-    samples = _samples(image)
+    samples = _samples(image, len(seer.card.input.patch))
     zoom = 1.0
     for look in range(LOOKS):
         seen: list[_Seen] = []
         for sample in samples:
             seen.append(finish(_maps_at(sample, zoom, seer)))
             yield Progress("looking for the size of the objects", look, LOOKS)
-        found = [estimated_diameter(maps.array[:N_CLASSES].argmax(axis=0)) for maps, _ in seen]
+        found = [estimated_diameter(maps.array[:N_CLASSES].argmax(axis=0), maps.grid.spacing) for maps, _ in seen]
         better = zoom if np.isnan(found).all() else zoom_for(float(np.nanmedian(found)) / zoom, seer.wanted)
         if abs(np.log(better / zoom)) < np.log(CLOSE_ENOUGH):
             return zoom, seen[0] if samples[0] is image else None
@@ -196,9 +198,9 @@ def _fitting(image: Volume, seer: _Seer) -> Steps[tuple[float, _Seen | None]]:
     return zoom, None
 
 
-def _samples(image: Volume) -> list[Volume]:
-    """Return flat parts of an image that tell the size of its objects: the liveliest part, or that of a few planes."""
-    if image.grid.ndim == 2:
+def _samples(image: Volume, n_axes: int) -> list[Volume]:
+    """Return parts of an image that tell the size of its objects: the liveliest part, or that of a few planes."""
+    if image.grid.ndim == n_axes:
         return [_liveliest(image)]
     picks = np.unique(np.linspace(0, image.grid.shape[0] - 1, SAMPLE_PLANES + 2).round().astype(int)[1:-1])
     array = image.numpy()
@@ -210,16 +212,16 @@ def _plane_axes(grid: Grid) -> tuple[int, ...]:
     return (grid.ndim - 2, grid.ndim - 1)
 
 
-def _liveliest(picture: Volume) -> Volume:
-    """Return the tile of at most `SAMPLE_SIDE` pixels a side with the most contrast: there the objects are."""
-    shape = picture.grid.shape
-    if max(shape) <= SAMPLE_SIDE:
-        return picture
-    sides = tuple(min(SAMPLE_SIDE, n) for n in shape)
-    begins = [range(0, n - side + 1, side) for n, side in zip(shape, sides, strict=True)]
-    grey = picture.numpy()[0]
-    spread = {(y, x): float(grey[y : y + sides[0], x : x + sides[1]].std()) for y, x in product(*begins)}
-    return cropped(picture, max(spread, key=lambda place: spread[place]), sides)
+def _liveliest(image: Volume) -> Volume:
+    """Return the box of at most `SAMPLE_SIDE` voxels a side with the most contrast: there the objects are."""
+    shape = image.grid.shape
+    if max(shape) <= SAMPLE_SIDE[len(shape)]:
+        return image
+    sides = tuple(min(SAMPLE_SIDE[len(shape)], n) for n in shape)
+    starts = product(*(range(0, n - side + 1, side) for n, side in zip(shape, sides, strict=True)))
+    boxes = [tuple(slice(a, a + side) for a, side in zip(start, sides, strict=True)) for start in starts]
+    best = max(boxes, key=lambda box: float(image.array[0][box].std()))
+    return cropped(image, tuple(b.start for b in best), sides)
 
 
 def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:

@@ -15,9 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from medseg.instance.basins import Basins, Parts, Rule, as_solid, distance_levels, find_parts, flooded_steps, numbered
+from medseg.instance.basins import (
+    Basins,
+    Parts,
+    Rule,
+    as_solid,
+    distance_levels_steps,
+    find_parts,
+    find_parts_steps,
+    flooded_steps,
+    numbered,
+)
 from medseg.instance.distance import weights
-from medseg.progress import Pace, Progress, Steps
+from medseg.progress import Pace, Steps, T, finish
 
 Box = tuple[slice, ...]
 ReadClasses = Callable[[Box], npt.NDArray[Any]]
@@ -104,16 +114,16 @@ class _Canvas:
         self._high: list[npt.NDArray[Any]] = [np.zeros((1, 3), np.int64)]
         self._kind: list[npt.NDArray[Any]] = [np.zeros(1, np.int64)]
 
-    def do_tile_steps(self, box: Box, *, quiet: bool) -> Iterator[Progress]:
+    def do_tile_steps(self, box: Box, *, quiet: bool) -> Steps[None]:
         classes = self._scene.classes(box)
-        parts = find_parts(classes, full=self._scene.whole)
+        parts = yield from _hushed(find_parts_steps(classes, full=self._scene.whole), quiet)
         low, high, kind = _described(classes, parts)
         cut = _cut(low, high, box, self._scene.shape)
         if cut.any():
             self._set_aside(parts, cut, box, (low, high, kind))
         yield from _hushed(self._do_steps(parts, box, kind), quiet)
 
-    def do_group_steps(self, group: npt.NDArray[Any]) -> Iterator[Progress]:
+    def do_group_steps(self, group: npt.NDArray[Any]) -> Steps[None]:
         low, high, kind = (np.concatenate(part)[group] for part in (self._low, self._high, self._kind))
         shape, axes = self._scene.shape, len(self._scene.shape)
         start = np.maximum(low.min(axis=0)[3 - axes :] - 1, 0)
@@ -153,7 +163,7 @@ class _Canvas:
         classes, waists = np.concatenate(self._classes), np.concatenate(self._waists)
         return Objects(self._out, classes[order], waists[order])
 
-    def _do_steps(self, parts: Parts, box: Box, kind: npt.NDArray[Any]) -> Iterator[Progress]:
+    def _do_steps(self, parts: Parts, box: Box, kind: npt.NDArray[Any]) -> Steps[None]:
         basins = yield from self._flooded_steps(parts, box)
         view = self._out[box]
         out = view if view.flags.c_contiguous else np.zeros(view.shape, np.int32)
@@ -170,7 +180,7 @@ class _Canvas:
             names = np.arange(parts.count + 1)
             return Basins(parts, names.astype(np.int32), np.zeros(parts.count + 1), names)
         if scene.levels is None:
-            levels, links, heights = distance_levels(parts, self._weights)
+            levels, links, heights = yield from distance_levels_steps(parts, self._weights)
             return (yield from flooded_steps(parts, levels, links, scene.rule, spacing=scene.spacing, heights=heights))
         levels, links = parts.frame.zeros(np.uint16), parts.frame.zeros(np.int32)
         inner = parts.frame.inner(levels)
@@ -233,7 +243,8 @@ def _cut(low: npt.NDArray[Any], high: npt.NDArray[Any], box: Box, shape: tuple[i
     return cut
 
 
-def _hushed(steps: Iterator[Progress], quiet: bool) -> Iterator[Progress]:
-    for step in steps:
-        if not quiet:
-            yield step
+def _hushed(steps: Steps[T], quiet: bool) -> Steps[T]:
+    """Pass steps on, or none of them: one tile of many is a step of its own."""
+    if quiet:
+        return finish(steps)
+    return (yield from steps)

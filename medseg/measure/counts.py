@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from medseg.grid import Grid
+from medseg.labels import HARMLESS_FLAGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,8 @@ def summarised(objects: pd.DataFrame, grid: Grid) -> dict[str, Any]:
     dict
         ``count``; ``density_per_mm2`` (``_mm3`` for stacks; None where the pixel size is not known);
         ``mean_{size}`` and ``median_{size}`` with the unit in the name (None without objects); ``flagged_share``, the
-        share of objects with a flag (None without objects); ``count_{class}`` where there are several classes.
+        share of objects with a flag that asks for a look (None without objects); ``count_{class}`` where there are
+        several classes.
 
     Examples
     --------
@@ -53,7 +55,8 @@ def summarised(objects: pd.DataFrame, grid: Grid) -> dict[str, Any]:
     found: dict[str, Any] = {"count": n, f"density_per_mm{grid.ndim}": _density(n, grid)}
     found[f"mean_{size}"] = float(objects[size].mean()) if n else None
     found[f"median_{size}"] = float(objects[size].median()) if n else None
-    found["flagged_share"] = float((objects["flags"].fillna("") != "").mean()) if n else None
+    flagged = [bool(set(filter(None, flags.split(";"))) - set(HARMLESS_FLAGS)) for flags in objects["flags"].fillna("")]
+    found["flagged_share"] = sum(flagged) / n if n else None
     names = objects["name"].dropna()
     if names.nunique() > 1:
         found |= {f"count_{name}": int((names == name).sum()) for name in sorted(names.unique())}

@@ -8,15 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from medseg.labels import Instances
+from medseg.labels import HARMLESS_FLAGS, Instances
 from medseg.report.colours import Colour, colour
 from medseg.report.lettering import write_text
 from medseg.report.panel import Picture
 
 FLAGGED: Colour = (255, 70, 40)
 """Outline of objects with a flag other than lying at the edge."""
-ORDINARY: tuple[str, ...] = ("touches_border",)
-"""Flags that concern no mistake: they do not change the colour of an outline."""
 MOST_NUMBERS = 600
 _FINE = 2
 _REACH = 3
@@ -33,7 +31,7 @@ def needs_eyes(flags: tuple[str, ...]) -> bool:
     >>> needs_eyes(("touches_border",)), needs_eyes(("likely_merged",))
     (False, True)
     """
-    return any(flag not in ORDINARY for flag in flags)
+    return any(flag not in HARMLESS_FLAGS for flag in flags)
 
 
 def outlined(picture: Picture, plane: npt.NDArray[Any], instances: Instances, *, numbers: bool = True) -> Picture:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -107,6 +108,20 @@ def test_a_recipe_repeats_the_count(medseg, disc_model, folder, tmp_path):
     assert "verb: count" in recipe.read_text()
     assert medseg("run", recipe).code == 0
     assert (out / "stained_instances.tif").read_bytes() == first
+
+
+def test_the_recipe_that_is_shipped_runs_and_runs_again(medseg, disc_model, folder, tmp_path, monkeypatch):
+    shutil.copytree(disc_model, tmp_path / "models" / "nuclei")
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path / "models"))
+    monkeypatch.chdir(tmp_path)
+    (folder[0] / "stained.tif").unlink()
+    recipe = Path(__file__).parents[2] / "workflows" / "count_folder.yaml"
+    done = medseg("run", recipe)
+    assert done.code == 0, done.err
+    record = tmp_path / "counts" / "a_0001.medseg.json"
+    written = record.stat().st_mtime_ns
+    assert medseg("run", recipe).code == 0
+    assert record.stat().st_mtime_ns == written
 
 
 def test_saved_maps_give_the_same_objects_again(medseg, disc_model, folder, tmp_path):

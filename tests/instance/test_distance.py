@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medseg.instance.distance import distances, weights
+from medseg.instance.distance import distances, squared_distances_steps, weights
+from medseg.instance.frame import Frame
+from medseg.progress import finish
 
 SHAPES = [
     ((23, 31), (1.0, 1.0)),
@@ -48,14 +50,12 @@ def test_a_box_gives_the_very_distances_of_the_whole(spacing):
     mask[5] = mask[15] = False
     mask[:, 7] = mask[:, 33] = False
     whole = distances(mask, spacing)
-    from medseg.instance.distance import squared_distances
-    from medseg.instance.frame import Frame
 
     box = np.ascontiguousarray(mask[5:16, 7:34])
     frame = Frame.of(box.shape)
     padded, squared = frame.zeros(np.int32), frame.zeros(np.float32)
     frame.inner(padded)[...] = box
-    unit = squared_distances(padded, squared, frame, weights(spacing, mask.shape))
+    unit = finish(squared_distances_steps(padded, squared, frame, weights(spacing, mask.shape)))
     inner = np.sqrt(frame.inner(squared) * np.float32(unit))
     assert np.array_equal(inner[1:-1, 1:-1], whole[6:15, 8:33])
 

@@ -6,7 +6,7 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from medseg.instance import flood as loops
-from medseg.instance.basins import Rule, distance_levels, find_parts, flooded_steps, numbered
+from medseg.instance.basins import Rule, distance_levels_steps, find_parts, flooded_steps, numbered
 from medseg.instance.distance import weights
 from medseg.instance.frame import Frame
 from medseg.progress import finish
@@ -71,7 +71,7 @@ def test_summits_that_stay_are_the_h_maxima():
 
 def split(mask, spacing, rule):
     parts = find_parts(mask)
-    levels, links, heights = distance_levels(parts, weights(spacing, mask.shape))
+    levels, links, heights = finish(distance_levels_steps(parts, weights(spacing, mask.shape)))
     basins = finish(flooded_steps(parts, levels, links, rule, spacing=spacing, heights=heights))
     out = np.zeros(mask.shape, np.int32)
     numbered(basins, rule, out)
