@@ -65,8 +65,8 @@ def look(model: Path, data: Path, ids: list[str], kinds: dict[str, str], diamete
     network = load_network(bundle)
     seen = []
     for name in ids:
-        volume, labels = (reader(next((data / folder).glob(f"{name}.*"))) for reader, folder in
-                          ((read, "images"), (read_labels, "labels")))  # fmt: skip
+        volume = read(next((data / "images").glob(f"{name}.*")))
+        labels = read_labels(next((data / "labels").glob(f"{name}.*")))
         true = float(np.median(equivalent_diameters(labels.array, volume.grid.spacing)))
         given = {"estimated": None, "native": REFERENCE_DIAMETER * min(volume.grid.spacing), "true": true}[diameter]
         steps = predict_maps_steps(
@@ -148,9 +148,16 @@ def print_table(cases: list[Seen], numbers: Numbers) -> None:
 
     found = scores(cases, numbers)
     print(f"\n{numbers['decoder']}: {json.dumps({k: v for k, v in numbers.items() if k != 'decoder'})}")
-    print(
-        "| kind | images | AP.5 image-mean | mean AP image-mean | AP.5 pooled | mean AP pooled | count error | merges | splits |"
-    )  # noqa: E501
+    heads = (
+        "AP.5 image-mean",
+        "mean AP image-mean",
+        "AP.5 pooled",
+        "mean AP pooled",
+        "count error",
+        "merges",
+        "splits",
+    )
+    print(f"| kind | images | {' | '.join(heads)} |")
     print("| --- | --: | --: | --: | --: | --: | --: | --: | --: |")
     for kind in ("all", *sorted({case.kind for case in cases} - {"all"})):
         own = [s for s, case in zip(found, cases, strict=True) if kind in ("all", case.kind)]

@@ -87,7 +87,8 @@ def ours(network: torch.nn.Module, image: np.ndarray) -> np.ndarray:
 
 @torch.inference_mode()
 def peer(network: torch.nn.Module, image: np.ndarray) -> np.ndarray:
-    # MONAI places its tiles by a fixed step from 0, ours are spread evenly: edges of labels may differ a little
+    # MONAI clamps the product of the three blending factors, we clamp each factor: at faces of the image MONAI counts
+    # the rims of tiles as much as their middles, so labels of a random network differ there
     result = sliding_window_inference(torch.from_numpy(image)[None], PATCH, 1, network, overlap=0.5, mode="gaussian")
     return result[0].numpy()
 

@@ -232,7 +232,7 @@ def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
         same_shape = tuple(max(1, round(n * zoom)) for n in grid.shape)
         working = zoomed_grid(grid, zoom, (0, 1)) if model_axes == 2 else grid.reshaped(same_shape)
         maps, notices = yield from _answer(zoomed(image, working).numpy(), seer)
-        return Volume(_shares(maps, seer.wanted), working, seer.card.outputs), notices
+        return Volume(_shares(maps), working, seer.card.outputs), notices
     return (yield from _stack_maps(image, zoom, seer))
 
 
@@ -253,7 +253,7 @@ def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
         source, target = np.moveaxis(array, view + 1, 1), np.moveaxis(sums, view + 1, 1)
         for k in range(working.shape[view]):
             maps, notices = finish(_answer(source[:, k], seer))
-            target[rows, k] += _shares(maps, seer.wanted)
+            target[rows, k] += _shares(maps)
             done += 1
             yield pace.at(done)
     sums[: N_CLASSES + 1] /= len(views)
@@ -281,14 +281,14 @@ def _answer(array: Floats, seer: _Seer) -> Steps[tuple[Floats, tuple[Notice, ...
     return total / np.float32(len(flips)), notices
 
 
-def _shares(maps: Floats, wanted: float) -> Floats:
+def _shares(maps: Floats) -> Floats:
     """Turn class logits into shares and ways into voxels, in place, and hold the distance within 0 to 1."""
     classes = maps[:N_CLASSES]
     classes -= classes.max(axis=0)
     np.exp(classes, out=classes)
     classes /= classes.sum(axis=0)
     np.clip(maps[N_CLASSES], 0.0, 1.0, out=maps[N_CLASSES])
-    maps[N_CLASSES + 1 :] *= np.float32(wanted)
+    maps[N_CLASSES + 1 :] *= np.float32(REFERENCE_DIAMETER)
     return maps
 
 
