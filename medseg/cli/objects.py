@@ -66,7 +66,7 @@ def _show_lesions(lesions: LesionScores) -> None:
          decimals(b.n_false / lesions.n_scans, 2))
         for name, b in [*bands, ("all", lesions.total)]
     ]  # fmt: skip
-    columns = ("volume", "lesions", "detected", "sensitivity", "predicted", "false", "false per scan")
+    columns = ("volume mm3", "lesions", "detected", "sensitivity", "predicted", "false", "false per scan")
     table(columns, rows)
 
 
