@@ -68,9 +68,9 @@ def _compared(pair: Pair, components: bool, size_edges: tuple[float, ...]) -> Ob
             prediction.grid, reference.grid, what="prediction and reference", not_done="the case was not compared"
         )
         scores = instance_scores(prediction, reference, size_edges=size_edges)
-        if reference.grid.ndim != _STACK:
-            return replace(bare, scores=scores)
-        edges = size_edges or (LESION_EDGES_MM3 if reference.grid.unit == "mm" else ())
+        if reference.grid.ndim != _STACK or reference.grid.unit != "mm":
+            return replace(bare, scores=scores)  # lesions are a matter of scans; their bands are in mm3
+        edges = size_edges or LESION_EDGES_MM3
         return replace(bare, scores=scores, lesions=lesion_scores(prediction, reference, volume_edges=edges))
     except MedsegError as error:
         return replace(bare, error=error)
