@@ -1,4 +1,4 @@
-"""The bytes of a NIfTI or Analyze header -> a checked `NiftiHeader`. The only file that knows the layouts."""
+"""The bytes of a NIfTI or Analyze header -> a checked `NiftiHeader`. Nothing is believed before it is checked here."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ _REFUSED_TYPES = {
     2048: "complex numbers",
     2304: "RGBA colours",
 }
+
+_SINGLE_FIELDS = (
+    "datatype", "bitpix", "vox_offset", "scl_slope", "scl_inter", "xyzt_units", "qform_code", "sform_code"
+)  # fmt: skip
 
 Kind = Literal["single", "pair", "analyze"]
 Order = Literal["<", ">"]
@@ -121,7 +125,7 @@ def parse_header(head: bytes, path: Path) -> NiftiHeader:
         E_DIMENSIONS_UNSUPPORTED for colours and complex numbers.
     """
     kind, version, order = _identity(head, path)
-    fields = _fields_1(head, order) if version == 1 else _fields_2(head, order)
+    fields = _fields(head, version, order)
     shape = _shape(fields["dim"], path)
     dtype = _dtype(fields["datatype"], fields["bitpix"], order, path)
     slope, inter = _scaling(fields["scl_slope"], fields["scl_inter"] if kind != "analyze" else 0.0, path)
@@ -194,45 +198,23 @@ def _identity(head: bytes, path: Path) -> tuple[Kind, int, Order]:
     )
 
 
-def _fields_1(head: bytes, order: str) -> dict[str, Any]:
-    def get(code: str, at: int) -> tuple[Any, ...]:
-        return struct.unpack_from(order + code, head, at)
+def _fields(head: bytes, version: int, order: Order) -> dict[str, Any]:
+    """Return the raw fields by nibabel's layout, which repairs and judges nothing here: that is done below."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    stored = (Nifti1Header if version == 1 else Nifti2Header)(head, endianness=order, check=False)
+
+    def several(*names: str) -> tuple[Any, ...]:
+        return tuple(stored[name].item() for name in names)
 
     return {
-        "dim": get("8h", 40),
-        "datatype": get("h", 70)[0],
-        "bitpix": get("h", 72)[0],
-        "pixdim": get("8f", 76),
-        "vox_offset": get("f", 108)[0],
-        "scl_slope": get("f", 112)[0],
-        "scl_inter": get("f", 116)[0],
-        "xyzt_units": head[123],
-        "qform_code": get("h", 252)[0],
-        "sform_code": get("h", 254)[0],
-        "quaternion": get("3f", 256),
-        "q_offset": get("3f", 268),
-        "s_rows": tuple(get("4f", at) for at in (280, 296, 312)),
-    }
-
-
-def _fields_2(head: bytes, order: str) -> dict[str, Any]:
-    def get(code: str, at: int) -> tuple[Any, ...]:
-        return struct.unpack_from(order + code, head, at)
-
-    return {
-        "dim": get("8q", 16),
-        "datatype": get("h", 12)[0],
-        "bitpix": get("h", 14)[0],
-        "pixdim": get("8d", 104),
-        "vox_offset": get("q", 168)[0],
-        "scl_slope": get("d", 176)[0],
-        "scl_inter": get("d", 184)[0],
-        "xyzt_units": get("i", 500)[0],
-        "qform_code": get("i", 344)[0],
-        "sform_code": get("i", 348)[0],
-        "quaternion": get("3d", 352),
-        "q_offset": get("3d", 376),
-        "s_rows": tuple(get("4d", at) for at in (400, 432, 464)),
+        **{name: stored[name].item() for name in _SINGLE_FIELDS},
+        "dim": tuple(stored["dim"].tolist()),
+        "pixdim": tuple(stored["pixdim"].tolist()),
+        "quaternion": several("quatern_b", "quatern_c", "quatern_d"),
+        "q_offset": several("qoffset_x", "qoffset_y", "qoffset_z"),
+        "s_rows": tuple(tuple(stored[name].tolist()) for name in ("srow_x", "srow_y", "srow_z")),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +23,6 @@ from medseg.volume import Volume
 Writable = Volume | LabelMap | Instances
 _CODE_OF = {np.dtype(name): code for code, name in DTYPES.items()}
 _INTENT_LABEL = 1002
-_UNIT_MM = 2
 _LONGEST_AXIS = 32767
 
 
@@ -128,64 +126,32 @@ def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
 
 
 def _header(value: Writable, dtype: np.dtype[Any]) -> bytes:
-    grid = value.grid
-    head = bytearray(SIZE_1 + 4)
-    quaternion, qfac, has_qform = _quaternion(grid)
-    code = _form_code(value)
-    struct.pack_into("<i", head, 0, SIZE_1)
-    head[38:39] = b"r"
-    struct.pack_into("<8h", head, 40, 3, *grid.shape, 1, 1, 1, 1)
-    struct.pack_into("<h", head, 68, 0 if isinstance(value, Volume) else _INTENT_LABEL)
-    struct.pack_into("<2h", head, 70, _CODE_OF[dtype.newbyteorder("=")], dtype.itemsize * 8)
-    struct.pack_into("<8f", head, 76, qfac, *grid.spacing, 1, 1, 1, 1)
-    struct.pack_into("<3f", head, 108, SIZE_1 + 4, 1.0, 0.0)
-    head[123] = _UNIT_MM
-    struct.pack_into("<2h", head, 252, code if has_qform else 0, code)
-    struct.pack_into("<6f", head, 256, *quaternion, *grid.origin)
-    struct.pack_into("<12f", head, 280, *grid.world_from_index[:3].ravel())
-    head[344:348] = b"n+1\0"
-    return bytes(head)
+    """Return a fresh header, made by nibabel from grid and type alone, and the four bytes that say: no extensions."""
+    from nibabel.nifti1 import Nifti1Header
+
+    grid, code = value.grid, _form_code(value)
+    header = Nifti1Header(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(grid.shape)
+    header.set_xyzt_units("mm")
+    header.set_qform(grid.world_from_index, code)
+    header.set_sform(grid.world_from_index, code)
+    header["vox_offset"], header["scl_slope"], header["scl_inter"] = SIZE_1 + 4, 1.0, 0.0
+    header["intent_code"] = 0 if isinstance(value, Volume) else _INTENT_LABEL
+    if not _is_near(header.get_qform(), grid):
+        header["qform_code"] = 0  # a quaternion cannot hold shear, not even that of rounding
+    return bytes(header.binaryblock) + bytes(4)
+
+
+def _is_near(qform: Floats, grid: Grid) -> bool:
+    gap = np.abs(Grid(grid.shape, qform).corners() - grid.corners()).max()
+    return bool(gap <= FORMS_AGREE_VOXELS * min(grid.spacing) / 2)
 
 
 def _form_code(value: Writable) -> int:
     details = {} if value.source is None else value.source.details
     code = details.get(f"{details.get('form')}_code", 1)
     return code if isinstance(code, int) and code > 0 else 1
-
-
-def _quaternion(grid: Grid) -> tuple[tuple[float, float, float], float, bool]:
-    """Return (b, c, d), the handedness, and whether they describe the grid as well as its matrix does."""
-    direction = grid.direction
-    qfac = -1.0 if np.linalg.det(direction) < 0 else 1.0
-    u, _, vt = np.linalg.svd(direction * (1.0, 1.0, qfac))
-    rotation = u @ vt  # the nearest rotation: a quaternion cannot hold shear
-    turned = Grid(grid.shape, _affine(rotation * (1.0, 1.0, qfac) * grid.spacing, grid.origin))
-    gap = np.abs(turned.corners() - grid.corners()).max()
-    return _unit_quaternion(rotation), qfac, bool(gap <= FORMS_AGREE_VOXELS * min(grid.spacing) / 2)
-
-
-def _unit_quaternion(rotation: Floats) -> tuple[float, float, float]:
-    r = rotation
-    # The eigenvector of the largest eigenvalue: stable for every rotation, also by 180 degrees.
-    matrix = np.array(
-        [
-            [r[0, 0] - r[1, 1] - r[2, 2], 0, 0, 0],
-            [r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], 0, 0],
-            [r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1], 0],
-            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r.trace()],
-        ]
-    )
-    _, vectors = np.linalg.eigh(matrix)
-    x, y, z, w = vectors[:, -1]
-    sign = -1.0 if w < 0 else 1.0
-    return float(sign * x), float(sign * y), float(sign * z)
-
-
-def _affine(columns: Floats, origin: tuple[float, ...]) -> Floats:
-    affine = np.eye(4)
-    affine[:3, :3] = columns
-    affine[:3, 3] = origin
-    return affine
 
 
 def _check_same_place(wanted: Grid, found: Grid, path: Path) -> None:
