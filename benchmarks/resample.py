@@ -80,7 +80,7 @@ def interpolating(image: Any, shape: tuple[int, ...], order: Any) -> dict[str, W
 
 
 def by_itk(image: Any, shape: tuple[int, ...], order: int) -> Any:
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     source = sitk.GetImageFromArray(image)
     target = sitk.Image(shape[::-1], sitk.sitkFloat32)
