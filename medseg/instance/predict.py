@@ -20,6 +20,7 @@ from medseg.instance.scale import (
     REFERENCE_DIAMETER,
     canonical,
     equivalent_diameters,
+    quietened,
     zoom_for,
     zoomed,
     zoomed_grid,
@@ -137,7 +138,11 @@ def predict_maps_steps(
     yield Progress("preparing", 0, 1)
     seer = _Seer(network, card, options, device)
     finite, notices = inspect(volume)
-    image = canonical(finite, card.input.normalisation.percentiles)
+    quiet, width = quietened(finite)
+    if width:
+        text = f"the image is noisier than those of the training; it was smoothed by {width:.2g} voxels first"
+        notices = (*notices, Notice("W_OUT_OF_DISTRIBUTION", text))
+    image = canonical(quiet, card.input.normalisation.percentiles)
     seen: _Seen | None = None
     if options.diameter is not None:
         zoom = zoom_for(options.diameter / min(image.grid.spacing), seer.wanted)

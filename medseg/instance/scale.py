@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from medseg.errors import InputError
 from medseg.grid import Grid
@@ -20,8 +21,15 @@ REFERENCE_DIAMETER = 24.0
 CLOSE_ENOUGH = 1.15
 """Objects within this factor of the wanted size are left as they are."""
 LARGEST_ZOOM = 6.0
+MOST_NOISE = 0.03
+"""Noise, as a share of the contrast, above which an image is smoothed first; hardly a training image has as much."""
+WANTED_NOISE = 0.02
+LARGEST_SMOOTHING = 2.0
 LIGHT_GROUND = 0.4
 """A normalised median above this means that most of the image is light: objects are darker than the ground."""
+
+NOISE_PLANES = 8
+_WITHOUT_EDGES = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
 
 Look = Literal["dark ground", "light ground", "colour"]
 Floats = npt.NDArray[np.float32]
@@ -77,6 +85,45 @@ def canonical(volume: Volume, percentiles: tuple[float, float]) -> Volume:
     if len(values) == 1:
         values = np.repeat(values, len(CHANNELS), axis=0)
     return replace(volume, array=values, channels=CHANNELS)
+
+
+def noise_of(volume: Volume) -> float:
+    """Return the standard deviation of white noise in the noisiest channel, as a share of the channel's contrast.
+
+    The estimate looks at what is left of each plane when edges and slopes are taken away (Immerkaer, 1996).
+
+    Parameters
+    ----------
+    volume : Volume
+        Values must be finite.
+    """
+    values = normalised(volume.numpy(), scheme="percentile", percentiles=(1.0, 99.8))
+    planes = values.reshape(-1, *values.shape[-2:])
+    planes = planes[:: max(1, len(planes) // NOISE_PLANES)]
+    rest = ndimage.convolve(planes, _WITHOUT_EDGES[None], mode="reflect")
+    return float(np.median(np.abs(rest), axis=(1, 2)).max() / (0.6745 * 6.0))
+
+
+def quietened(volume: Volume) -> tuple[Volume, float]:
+    """Return an image with about as little noise as those of the training, and the width of the Gaussian.
+
+    The width is in voxels of the finest axis; 0 means that the image was left as it is.
+
+    Parameters
+    ----------
+    volume : Volume
+        Values must be finite.
+    """
+    noise = noise_of(volume)
+    if noise <= MOST_NOISE:
+        return volume, 0.0
+    # white noise falls with the volume that is averaged over
+    n_axes = volume.grid.ndim
+    width = min(LARGEST_SMOOTHING, (noise / WANTED_NOISE) ** (2.0 / n_axes) / (2.0 * np.sqrt(np.pi)))
+    finest = min(volume.grid.spacing)
+    sigmas = (0.0, *(width * finest / s for s in volume.grid.spacing))
+    array = ndimage.gaussian_filter(volume.numpy().astype(np.float32), sigmas)
+    return replace(volume, array=array), float(width)
 
 
 def is_light(values: Floats) -> bool:

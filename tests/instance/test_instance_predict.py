@@ -11,7 +11,7 @@ from torch import nn
 from medseg.errors import InputError
 from medseg.grid import image_grid
 from medseg.instance.predict import MapOptions, estimated_diameter, predict_maps_steps
-from medseg.instance.scale import canonical, zoom_for, zoomed_grid
+from medseg.instance.scale import canonical, noise_of, quietened, zoom_for, zoomed_grid
 from medseg.io.read import read
 from medseg.learn.weights import load_network
 from medseg.models.bundle import load_bundle
@@ -203,3 +203,38 @@ def test_a_model_of_stacks_keeps_the_shape_of_the_voxels_and_finds_the_size_of_b
     assert maps.grid.shape[1:] == pytest.approx((90, 90), abs=6)
     z, y, _ = maps.grid.spacing
     assert z / y == pytest.approx(2.0, rel=0.05)
+
+
+def test_noise_is_told_from_structure():
+    rng = np.random.default_rng(0)
+    clean = stack_of_balls((2.0, 1.0, 1.0))
+    assert noise_of(clean) < 0.005
+    noisy = replace(clean, array=clean.array + rng.normal(0, 0.1, clean.array.shape))
+    contrast = np.ptp(np.percentile(noisy.array, (1.0, 99.8)))
+    assert noise_of(noisy) == pytest.approx(0.1 / contrast, rel=0.1)
+
+
+def test_a_noisy_image_is_smoothed_alike_in_space_and_says_so_and_a_clean_one_is_left(card):
+    rng = np.random.default_rng(0)
+    clean = stack_of_balls((2.0, 1.0, 1.0))
+    assert quietened(clean) == (clean, 0.0)
+    noisy = replace(clean, array=(clean.array + rng.normal(0, 0.2, clean.array.shape)).astype(np.float32))
+    quiet, width = quietened(noisy)
+    assert width > 0.5
+    assert np.abs(quiet.array - clean.array).mean() < 0.6 * np.abs(noisy.array - clean.array).mean()
+    left = quiet.array - noisy.array
+    assert left.std() > 0.1
+    assert "W_OUT_OF_DISTRIBUTION" in {n.code for n in maps_of(noisy, Painter(), card, diameter=24.0).warnings}
+    assert not maps_of(clean, Painter(), card, diameter=24.0).warnings
+
+
+def test_a_point_is_smoothed_into_a_ball_and_not_an_egg():
+    rng = np.random.default_rng(1)
+    array = rng.normal(0, 0.2, (1, 31, 61, 61)).astype(np.float32)
+    array[0, 15, 30, 30] += 1000.0
+    array[0, 0] += 1.0
+    quiet, width = quietened(Volume(array, image_grid((31, 61, 61), (2.0, 1.0, 1.0), "um")))
+    assert width > 0.8
+    point = quiet.array[0]
+    assert point[16, 30, 30] == pytest.approx(point[15, 32, 30], rel=0.5)
+    assert point[15, 30, 32] == pytest.approx(point[15, 32, 30], rel=0.2)
