@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from medseg.instance.cases import InstanceCase
 from medseg.instance.scale import REFERENCE_DIAMETER
-from medseg.instance.targets import classes_of
+from medseg.instance.targets import OFFSET_UNIT, classes_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -46,14 +46,14 @@ def draw(case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tupl
     """Return a (3, *patch) image and its (1 + 1 + n + 1, *patch) targets.
 
     Targets are the class (0 background, 1 interior, 2 boundary), the relative distance, the way to the centre in
-    reference diameters, and the weight of the voxel: more between close neighbours.
+    units of `OFFSET_UNIT`, and the weight of the voxel: more between close neighbours.
     """
     rng = np.random.default_rng(seed)
     zoom = _zoom(case, drawing, rng)
     turn = _turn(len(drawing.patch), rng, free=rng.random() < drawing.turned)
     image, labels, maps = _resampled(case, _centre(case, drawing, zoom, rng), turn / zoom, drawing.patch)
     distance, relative, offsets = maps[0] * zoom, maps[1], maps[2:]
-    ways = np.tensordot(turn.T, offsets, axes=1) * np.float32(zoom / REFERENCE_DIAMETER)
+    ways = np.tensordot(turn.T, offsets, axes=1) * np.float32(zoom / OFFSET_UNIT)
     target = np.concatenate(
         [classes_of(labels, distance)[None], relative[None], ways, weights(labels)[None]], dtype=np.float32
     )

@@ -25,7 +25,7 @@ from medseg.instance.scale import (
     zoomed,
     zoomed_grid,
 )
-from medseg.instance.targets import BOUNDARY_WIDTH, relative_spacing
+from medseg.instance.targets import BOUNDARY_WIDTH, OFFSET_UNIT, relative_spacing
 from medseg.models.card import ModelCard
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.intensity import inspect
@@ -293,7 +293,7 @@ def _shares(maps: Floats) -> Floats:
     np.exp(classes, out=classes)
     classes /= classes.sum(axis=0)
     np.clip(maps[N_CLASSES], 0.0, 1.0, out=maps[N_CLASSES])
-    maps[N_CLASSES + 1 :] *= np.float32(REFERENCE_DIAMETER)
+    maps[N_CLASSES + 1 :] *= np.float32(OFFSET_UNIT)
     return maps
 
 

@@ -16,7 +16,7 @@ from medseg.ops.resample import resampled
 from medseg.volume import Volume
 
 CHANNELS = ("red", "green", "blue")
-REFERENCE_DIAMETER = 24.0
+REFERENCE_DIAMETER = 32.0
 """Median diameter of the objects, in voxels of the finest axis, at which the network works best."""
 CLOSE_ENOUGH = 1.15
 """Objects within this factor of the wanted size are left as they are."""

@@ -11,6 +11,8 @@ from scipy import ndimage
 
 BOUNDARY_WIDTH = 2.0
 """Thickness of the boundary class inside the outline, in voxels of the finest axis of the working grid."""
+OFFSET_UNIT = 24.0
+"""Voxels of the finest axis that are 1 in the network's answer for the way to the centre."""
 RIM = 0.5
 """Distance of a voxel at the outline from the outline itself."""
 

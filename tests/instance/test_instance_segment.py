@@ -64,7 +64,7 @@ def test_objects_that_vanish_between_the_voxels_of_the_image_are_not_listed():
 
 def test_lengths_of_the_card_follow_the_voxels_of_the_working_grid(trained_on_cells):
     card = load_bundle(trained_on_cells).card
-    tuned = card.model_copy(update={"split": {"diameter": 24.0, "smoothing": 2.0, "min_size": 10.0, "min_depth": 0.3}})
+    tuned = card.model_copy(update={"split": {"diameter": 32.0, "smoothing": 2.0, "min_size": 10.0, "min_depth": 0.3}})
     found = card_split(tuned, image_grid((8, 8), (0.5, 0.5), "um"))
     assert (found.smoothing, found.min_size, found.min_depth) == (1.0, 2.5, 0.3)
 
@@ -79,7 +79,7 @@ def test_most_objects_of_an_unseen_picture_are_found_and_touching_ones_are_two(t
         volume = read(cells / "images" / f"{name}.png")
         truth = read_labels(cells / "labels" / f"{name}.png")
         steps = segment_instances_steps(
-            volume, network, bundle.card, options=MapOptions(diameter=24.0), save_maps=True, device=CPU
+            volume, network, bundle.card, options=MapOptions(diameter=16.0), save_maps=True, device=CPU
         )
         prediction = finish(steps)
         found = prediction.instances
