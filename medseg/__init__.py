@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from medseg.io.write import write
     from medseg.labels import Instances, LabelMap, Segment
     from medseg.prediction import Prediction
+    from medseg.progress import Progress
     from medseg.volume import Volume
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOME = {
     "MedsegError": "medseg.errors",
     "Notice": "medseg.errors",
     "Prediction": "medseg.prediction",
+    "Progress": "medseg.progress",
     "Segment": "medseg.labels",
     "Volume": "medseg.volume",
     "evaluate": "medseg.api",
@@ -45,8 +47,8 @@ _HOME = {
 }
 
 __all__ = [
-    "Grid", "Instances", "LabelMap", "MedsegError", "Notice", "Prediction", "Segment", "Volume", "evaluate",
-    "measure", "models", "plan", "probe", "read", "read_labels", "segment", "train", "write",
+    "Grid", "Instances", "LabelMap", "MedsegError", "Notice", "Prediction", "Progress", "Segment", "Volume",
+    "evaluate", "measure", "models", "plan", "probe", "read", "read_labels", "segment", "train", "write",
 ]  # fmt: skip
 
 

@@ -34,6 +34,13 @@ Steps = Generator[Progress, None, T]
 """Work that yields `Progress` and returns a T. Closing the generator between two steps cancels it."""
 
 
+class FinishEarly(Exception):  # noqa: N818 - a request, not an error
+    """Thrown into work between two steps: return now with what is done so far.
+
+    Work that cannot do so lets it pass through, and ends without a result.
+    """
+
+
 def finish(steps: Steps[T], show: Callable[[Progress], object] | None = None) -> T:
     """Run long work to its end and return its result.
 
