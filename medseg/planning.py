@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, cast
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 from medseg.io.dataset import CasePaths, Dataset
 from medseg.io.read import read, read_labels
 from medseg.models.card import NAME_PATTERN, Architecture, Fingerprint, InputSpec, Normalisation, Task
@@ -194,6 +194,14 @@ def with_architecture(plan: Plan, name: str) -> Plan:
     if old.name == name:
         return plan
     n_axes = len(plan.input.patch)
+    if not {"filters", "strides"} <= set(old.options):
+        raise UsageError(
+            "E_USAGE",
+            found=f"a plan for {old.name}, which does not tell channels and strides per level",
+            expected="a plan for unet or dynunet, to derive another network from",
+            not_done="the network was not changed",
+            remedy="Make a new plan, or write the architecture into the plan file.",
+        )
     strides = [tuple(s) for s in cast("list[list[int]]", old.options["strides"])]
     filters = tuple(cast("list[int]", old.options["filters"]))
     if len(strides) < len(filters):
@@ -282,10 +290,22 @@ def _architecture(name: str, filters: tuple[int, ...], strides: tuple[tuple[int,
     # plain lists, because a plan is a file that a person reads and edits
     steps: list[JsonValue] = [list(s) for s in strides]
     channels: list[JsonValue] = list(filters)
-    if name == "unet":
+    if name in ("unet", "attentionunet"):
         return Architecture(name=name, options={"filters": channels, "strides": steps[1:]})
+    if name in _OTHER:
+        return Architecture(name=name, options=_OTHER[name](filters))
     kernels: list[JsonValue] = [[3] * len(strides[0]) for _ in strides]
     return Architecture(name=name, options={"filters": channels, "strides": steps, "kernels": kernels})
+
+
+_OTHER: dict[str, Callable[[tuple[int, ...]], dict[str, JsonValue]]] = {
+    "unetplusplus": lambda filters: {"filters": [filters[min(i, len(filters) - 1)] for i in range(5)]},
+    "vnet": lambda _: {},
+    "segresnet": lambda filters: {"width": max(8, filters[0] // 8 * 8), "blocks": [2] * len(filters)},
+    "swinunetr": lambda filters: {"width": max(12, filters[0] // 12 * 12)},
+    "mednext": lambda filters: {"width": max(4, filters[0]), "blocks": [2] * (len(filters) - 1)},
+}
+"""Options of networks whose strides are fixed, from the channels per level that were planned."""
 
 
 def _normalisation(facts: Sequence[CaseFacts], *, patient: bool) -> Normalisation:

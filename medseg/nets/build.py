@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from torch import nn
 
 from medseg.errors import ModelError
 from medseg.models.card import Architecture
-
-Width = Annotated[int, Field(ge=1, le=2048)]
-Step = Annotated[int, Field(ge=1, le=16)]
-Levels = Annotated[tuple[tuple[Step, ...], ...], Field(max_length=10)]
-
-
-class _Options(BaseModel):
-    # bounds, because a card may come from anybody: it must not ask for a network that eats the memory
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from medseg.nets.families import FAMILIES
+from medseg.nets.maskrcnn.options import MaskRCNNOptions
+from medseg.nets.shape import Levels, NetworkOptions, Shape, Width
 
 
-class UNetOptions(_Options):
+class UNetOptions(NetworkOptions):
     """Options of the plain residual U-Net: channels per level, strides between levels, residual units per block."""
 
     filters: Annotated[tuple[Width, ...], Field(min_length=2, max_length=10)]
@@ -36,7 +29,7 @@ class UNetOptions(_Options):
         return self
 
 
-class DynUNetOptions(_Options):
+class DynUNetOptions(NetworkOptions):
     """Options of the dynamic U-Net: per level the channels, kernel and stride; the first stride is 1.
 
     ``norm``: ``instance`` for small batches; ``batch`` answers alike for a tile and for the whole image.
@@ -54,15 +47,6 @@ class DynUNetOptions(_Options):
         if not len(self.strides) == len(self.kernels) == len(self.filters):
             raise ValueError("filters, strides and kernels must have one entry per level")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Outer shape of a network: spatial axes, channels in, channels out."""
-
-    n_axes: int
-    n_in: int
-    n_out: int
 
 
 def _unet(shape: Shape, options: UNetOptions) -> nn.Module:
@@ -98,18 +82,31 @@ def _dynunet(shape: Shape, options: DynUNetOptions) -> nn.Module:
     )
 
 
-ARCHITECTURES: dict[str, tuple[type[_Options], Callable[[Shape, Any], nn.Module]]] = {
+def _maskrcnn(shape: Shape, options: MaskRCNNOptions) -> nn.Module:
+    from medseg.nets.maskrcnn.network import MaskRCNN
+
+    return MaskRCNN(shape.n_axes, shape.n_in, shape.n_out, options)
+
+
+ARCHITECTURES: dict[str, tuple[type[NetworkOptions], Callable[[Shape, Any], nn.Module]]] = {
     "unet": (UNetOptions, _unet),
     "dynunet": (DynUNetOptions, _dynunet),
+    **FAMILIES,
+    "maskrcnn": (MaskRCNNOptions, _maskrcnn),
 }
-"""Name → type of its options and its builder. ``unet``: small and quick. ``dynunet``: residual, deep supervision."""
+"""Name → type of its options and its builder.
+
+``unet``: small and quick. ``dynunet``: residual, deep supervision, the default. The others stand in `FAMILIES`.
+``maskrcnn``: a detector with masks, which answers with objects and not with a map; ``n_out`` counts its classes with
+the background.
+"""
 
 
 def build(architecture: Architecture, *, shape: Shape) -> nn.Module:
     """Build a network with fresh weights.
 
     In training mode a network answers (b, n_out, *s) logits, or (b, heads, n_out, *s) with deep supervision;
-    in evaluation mode always (b, n_out, *s).
+    in evaluation mode always (b, n_out, *s). A detector answers with objects instead.
 
     Parameters
     ----------
