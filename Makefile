@@ -1,4 +1,5 @@
 # make demo    see a segmentation with numbers and a picture
+# make gui     open napari with the plugin; files by: make gui FILES="scan.nii.gz labels.nii.gz"
 # make test    everything that a change must pass
 # make check   the fast loop while working
 # make peers   environments of the tools that benchmarks/ compares with
@@ -18,16 +19,19 @@ test check: export OMP_NUM_THREADS := 1
 test check: export MKL_NUM_THREADS := 1
 test check: export NUMBA_NUM_THREADS := 1
 
-.PHONY: demo test check peers clean lint
+.PHONY: demo gui test check peers clean lint
 
 demo: $(VENV)/.core
 	$(BIN)/medseg demo
 
+gui: $(VENV)/.gui
+	$(BIN)/medseg view $(FILES)
+
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	tests/on_screen.sh $(BIN)/python $(BIN)/python -m pytest -q -n $(JOBS)
 
 check: $(VENV)/.test lint
-	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow and not data"
+	tests/on_screen.sh $(BIN)/python $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow and not data"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check --quiet .
@@ -40,9 +44,13 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -c constraints.txt -e .
 	@touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -c constraints.txt -e ".[test]"
+$(VENV)/.gui: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -c constraints.txt -e ".[gui]"
 	@touch $(VENV)/.core $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -c constraints.txt -e ".[gui,test]"
+	@touch $(VENV)/.core $(VENV)/.gui $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "medseg needs Python 3.11 or newer; none was found." >&2; exit 1; }

@@ -144,8 +144,8 @@ def train(
         ``images/`` and ``labels/`` with equal names, or an MSD or nnU-Net folder.
     out : path-like
         The model folder to make.
-    task : {"semantic", "instance"}
-        Name the tissue of every voxel, or separate objects that are numbered in the labels.
+    task : {"semantic", "instance", "detection"}
+        Name the tissue of every voxel; separate objects that are numbered in the labels; find them one by one.
     minutes, epochs : float, int
         The budget; exactly one of them.
     show : callable, optional
@@ -158,6 +158,8 @@ def train(
 
     if task == "instance":
         from medseg.instance.train import train_steps
+    elif task == "detection":
+        from medseg.detection.train import train_steps
     else:
         from medseg.semantic.train import train_steps
     choices.setdefault("name", Path(out).name)

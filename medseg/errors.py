@@ -38,6 +38,7 @@ ERROR_CODES: dict[str, str] = {
     "E_WORKER_LOST": "a worker process died",
     "E_TIMEOUT": "a case took longer than allowed",
     "E_INTERRUPTED": "the run was stopped",
+    "E_NO_WINDOW": "napari, Qt or a screen to open a window on is missing",
     "E_INTERNAL": "a fault of medseg itself",
 }
 """Every error code with its meaning. Codes are part of the public contract and never change their meaning."""
@@ -63,6 +64,7 @@ WARNING_CODES: dict[str, str] = {
     "W_PRECISION_FALLBACK": "the work was repeated in full precision",
     "W_TOUCHES_BORDER": "a structure is cut by the edge of the image",
     "W_OUT_OF_DISTRIBUTION": "the image is unlike those that the model was trained on",
+    "W_PARTIAL": "the run was stopped and only a part of the image was looked at",
     "W_FILE_SKIPPED": "a file was left out because it is no image",
 }
 """Every warning code with its meaning."""

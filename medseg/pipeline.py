@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from medseg.instance.choice import SplitChoice
     from medseg.instance.options import SplitOptions
 
 Box = tuple[tuple[int, int], ...]
-Split = Literal["none", "components", "watershed"]
+Method = Literal["none", "components", "watershed"]
+"""Ways to separate the objects of labels or maps."""
+Split = Literal["none", "components", "watershed", "maskrcnn"]
+"""The same, and a detector that is a model of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,15 @@ class SegmentOptions:
         Keep the probabilities.
     batch : int
         Tiles per call of the network.
-    split : {"none", "components", "watershed"}, optional
-        How objects are separated; by default a model for objects uses the watershed and a semantic one nothing.
-    splitting : SplitOptions, optional
-        Numbers of the splitting, in the unit of the image; by default those of the model's card.
+    split : {"none", "components", "watershed", "maskrcnn"}, optional
+        How objects are separated; by default a model for objects uses the watershed, a detector itself and a semantic
+        model nothing.
+    splitting : SplitOptions or SplitChoice, optional
+        All or some numbers of the splitting, in the unit of the image; by default those of the model's card.
     diameter : float, optional
         Median diameter of the objects in the unit of the image, for models of objects; estimated when not given.
+    overlapping : bool
+        Keep the mask of every object that a detector found, overlaps and all, in ``Prediction.masks``.
 
     Raises
     ------
@@ -62,8 +69,9 @@ class SegmentOptions:
     save_maps: bool = False
     batch: int = 1
     split: Split | None = None
-    splitting: SplitOptions | None = None
+    splitting: SplitOptions | SplitChoice | None = None
     diameter: float | None = None
+    overlapping: bool = False
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in get_args(Split):
@@ -99,15 +107,6 @@ def load_model(name_or_path: str, *, device: str = "auto") -> Model:
         If the device is not there.
     """
     bundle = load_bundle(find(name_or_path))
-    if bundle.card.task not in ("semantic", "instance"):
-        raise UsageError(
-            "E_USAGE",
-            path=bundle.path,
-            found=f"a model for {bundle.card.task} segmentation",
-            expected="a model for semantic segmentation or for separate objects",
-            not_done="it was not loaded",
-            remedy="Choose another model: medseg models",
-        )
     from medseg.learn.weights import load_network
     from medseg.nets.device import choose
 
@@ -139,11 +138,13 @@ def segment_steps(volume: Volume, model: Model, options: SegmentOptions | None =
 
     chosen = options or SegmentOptions()
     device = torch.device(model.device)
-    if model.card.task == "instance":
-        return (yield from _objects_steps(volume, model, chosen, device))
+    check_split(model.card, chosen)
+    if model.card.task != "semantic":
+        return (yield from _part_steps(volume, model, chosen, device))
     if chosen.diameter is not None:
         remedy = "Leave out --diameter, or choose a model for objects: medseg models"
         raise _wrong("--diameter with a semantic model", "a model that looks for objects of one size", remedy)
+    _check_numbers_used(chosen)
     from medseg.semantic.predict import PredictOptions, predict_steps
 
     settings = PredictOptions(
@@ -154,12 +155,28 @@ def segment_steps(volume: Volume, model: Model, options: SegmentOptions | None =
         half=device.type == "cuda",
     )
     prediction = yield from predict_steps(volume, model.network, model.card, options=settings, device=device)
-    instances = yield from split_steps(prediction.labels, chosen.split or "none", options=chosen.splitting)
+    way = cast("Method", chosen.split or "none")  # a semantic model has been refused as a detector above
+    instances = yield from split_steps(prediction.labels, way, options=chosen.splitting)
     return replace(prediction, instances=instances)
 
 
+def _check_numbers_used(options: SegmentOptions) -> None:
+    """Refuse numbers of the splitting that a semantic model's labels cannot be split by."""
+    from medseg.instance.choice import SplitChoice
+
+    way = options.split or "none"
+    unused = options.splitting.unused(way, mask=True) if isinstance(options.splitting, SplitChoice) else ()
+    if not unused:
+        return
+    names = ", ".join("--" + name.replace("_", "-") for name in unused)
+    if way == "none":
+        raise _wrong(f"{names} without --split", "--split components or watershed", "Add --split, or leave them out.")
+    remedy = f"Leave out {names}, or choose a model for objects: medseg models"
+    raise _wrong(f"{names} with a semantic model and --split {way}", "numbers that this way makes use of", remedy)
+
+
 def split_steps(
-    source: LabelMap | Volume, method: Split = "watershed", *, options: SplitOptions | None = None
+    source: LabelMap | Volume, method: Method = "watershed", *, options: SplitOptions | SplitChoice | None = None
 ) -> Steps[Instances | None]:
     """Separate the objects of a label map, each class by itself, or of the maps of a model for objects.
 
@@ -169,7 +186,7 @@ def split_steps(
         Labels, or named maps.
     method : {"none", "components", "watershed"}
         Nothing; connected parts; touching objects apart too.
-    options : SplitOptions, optional
+    options : SplitOptions or SplitChoice, optional
 
     Returns
     -------
@@ -184,12 +201,13 @@ def split_steps(
         If the maps lack what is needed.
     """
     from medseg.instance import watershed
+    from medseg.instance.choice import settled
 
-    if method not in get_args(Split):
-        raise _wrong(f"--split {method!r}", " or ".join(get_args(Split)), "Choose one of these for --split.")
+    if method not in get_args(Method):
+        raise _wrong(f"--split {method!r}", " or ".join(get_args(Method)), "Choose one of these for --split.")
     if method == "none":
         return None
-    chosen = options or watershed.DEFAULTS
+    chosen = settled(options, watershed.DEFAULTS)
     if isinstance(source, Volume) and method == "watershed":
         return (yield from watershed.split_maps_steps(source, options=chosen))
     labels = foreground_of(source, chosen.foreground_threshold) if isinstance(source, Volume) else source
@@ -208,14 +226,50 @@ def foreground_of(maps: Volume, threshold: float) -> LabelMap:
     return LabelMap((foreground(maps, whole) >= threshold).astype(np.uint8), maps.grid, {1: "object"})
 
 
-def _objects_steps(volume: Volume, model: Model, options: SegmentOptions, device: torch.device) -> Steps[Prediction]:
+def check_split(card: ModelCard, options: SegmentOptions) -> None:
+    """Refuse options that ask a model for what it cannot do.
+
+    Raises
+    ------
+    UsageError
+        If a detector is wanted and the model is none, or the model is one and another way is wanted.
+    """
+    if card.task != "detection":
+        if options.split == "maskrcnn":
+            found = f"--split maskrcnn with {card.name}, a model for {card.task} segmentation"
+            raise _wrong(found, "a detector", "Choose one with --model, or another --split: medseg models")
+        return
+    asked = [f"--split {options.split}"] if options.split in ("components", "watershed") else []
+    asked += ["numbers for the watershed"] if options.splitting is not None else []
+    asked += ["--save-maps"] if options.save_maps else []
+    if asked:
+        found = f"{' and '.join(asked)} with {card.name}, a detector, which makes objects and no maps"
+        raise _wrong(found, "--split maskrcnn or none", "Leave it out, or choose another model: medseg models")
+
+
+def _part_steps(volume: Volume, model: Model, options: SegmentOptions, device: torch.device) -> Steps[Prediction]:
     """Find the separate objects of an image, or of a part of it."""
+    part = volume if options.roi is None else _cut(volume, options.roi)
+    way = _detections_steps if model.card.task == "detection" else _objects_steps
+    found = yield from way(part, model, options, device)
+    if part is volume:
+        return found
+    objects = found.instances
+    start = tuple(np.rint(volume.grid.index(part.grid.origin)).astype(int).tolist())
+    placed = (
+        None if objects is None else replace(objects, array=_placed(objects.array, volume, start), grid=volume.grid)
+    )
+    labels = replace(found.labels, array=_placed(found.labels.array, volume, start), grid=volume.grid)
+    masks = tuple(replace(m, start=tuple(a + b for a, b in zip(m.start, start, strict=True))) for m in found.masks)
+    return replace(found, labels=labels, instances=placed, masks=masks)
+
+
+def _objects_steps(volume: Volume, model: Model, options: SegmentOptions, device: torch.device) -> Steps[Prediction]:
     from medseg.instance.predict import MapOptions
     from medseg.instance.segment import segment_instances_steps
 
-    part = volume if options.roi is None else _cut(volume, options.roi)
     found = yield from segment_instances_steps(
-        part,
+        volume,
         model.network,
         model.card,
         options=MapOptions(options.diameter, options.tta, batch=options.batch, half=device.type == "cuda"),
@@ -226,12 +280,15 @@ def _objects_steps(volume: Volume, model: Model, options: SegmentOptions, device
     if options.split in ("none", "components"):
         objects = yield from split_steps(found.labels, options.split, options=options.splitting)
         found = replace(found, instances=objects)
-    if part is volume:
-        return found
-    objects = found.instances
-    placed = None if objects is None else replace(objects, array=_placed(objects.array, volume, part), grid=volume.grid)
-    labels = replace(found.labels, array=_placed(found.labels.array, volume, part), grid=volume.grid)
-    return replace(found, labels=labels, instances=placed)
+    return found
+
+
+def _detections_steps(volume: Volume, model: Model, options: SegmentOptions, device: torch.device) -> Steps[Prediction]:
+    from medseg.detection.segment import DetectOptions, segment_detections_steps
+
+    chosen = DetectOptions(options.diameter, options.tta, device.type == "cuda", options.overlapping)
+    found = yield from segment_detections_steps(volume, model.network, model.card, options=chosen, device=device)
+    return replace(found, instances=None, masks=()) if options.split == "none" else found
 
 
 def _cut(volume: Volume, roi: Box) -> Volume:
@@ -245,11 +302,10 @@ def _cut(volume: Volume, roi: Box) -> Volume:
     return cropped(volume, tuple(a for a, _ in roi), tuple(b - a for a, b in roi))
 
 
-def _placed(array: npt.NDArray[Any], whole: Volume, part: Volume) -> npt.NDArray[Any]:
+def _placed(array: npt.NDArray[Any], whole: Volume, start: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return the numbers of a part in the whole image; 0 outside of it."""
     out = np.zeros(whole.grid.shape, array.dtype)
-    start = np.rint(whole.grid.index(part.grid.origin)).astype(int)
-    out[tuple(slice(a, a + n) for a, n in zip(start, part.grid.shape, strict=True))] = array
+    out[tuple(slice(a, a + n) for a, n in zip(start, array.shape, strict=True))] = array
     return out
 
 

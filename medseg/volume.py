@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +92,42 @@ class Volume:
     def numpy(self) -> npt.NDArray[Any]:
         """Return the array in memory (a lazy array is computed)."""
         return np.asarray(self.array)
+
+
+def joined(volumes: Sequence[Volume], channels: tuple[str, ...] = ()) -> Volume:
+    """Return several images of one grid as the channels of one.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+    channels : tuple of str
+        New names; those of the images where their number is another.
+
+    Raises
+    ------
+    GeometryError
+        If they lie on different grids.
+
+    Examples
+    --------
+    >>> one = Volume(np.zeros((1, 2, 2, 2)), Grid((2, 2, 2), np.eye(4)), ("T1",))
+    >>> joined([one, one], ("T1", "T2")).channels
+    ('T1', 'T2')
+    """
+    first = volumes[0]
+    for other in volumes[1:]:
+        if not first.grid.same_as(other.grid):
+            raise GeometryError(
+                "E_GEOMETRY_MISMATCH",
+                found=repr(other.grid),
+                expected=f"the grid of the first channel, {first.grid!r}",
+                not_done="the channels were not joined",
+                remedy="Resample the channels of one image to the same grid.",
+            )
+    array = np.concatenate([volume.numpy() for volume in volumes])
+    own = tuple(name for volume in volumes for name in volume.channels)
+    notices = tuple(dict.fromkeys(notice for volume in volumes for notice in volume.warnings))
+    return Volume(array, first.grid, channels if len(channels) == len(own) else own, first.source, notices)
 
 
 def check_fits(shape: tuple[int, ...], grid: Grid) -> None:

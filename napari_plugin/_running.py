@@ -146,11 +146,15 @@ class RunBar(QWidget):
         self._bar.setRange(0, step.total)
         self._bar.setValue(step.done)
         self._text.setText(f"{step.phase}{time_left(step.seconds_left)}")
-        if self._activity is not None:
-            self._activity.total = step.total
-            self._activity.set_description(step.phase)
-            self._activity.update(step.done - self._activity.n)
-        self.stepped.emit(step)
+        activity = self._activity
+        if activity is not None:
+            activity.total = step.total
+            activity.set_description(step.phase)
+            # napari handles events meanwhile: the work may have ended, and its bar be closed
+            if self._activity is activity:
+                activity.update(step.done - activity.n)
+        if self.busy:
+            self.stepped.emit(step)
 
     def _finish(self, answer: tuple[bool, Any]) -> None:
         whole, value = answer

@@ -11,7 +11,7 @@ from medseg import MedsegError, Notice
 
 def tell(error: MedsegError) -> None:
     """Show an error with its code: what was found and expected, what was not done, what to do."""
-    show_error(f"{error} [{error.code}]")
+    show_error(str(error))
 
 
 def warn(notices: Iterable[Notice]) -> None:

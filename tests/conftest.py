@@ -13,6 +13,20 @@ from medseg.grid import Grid
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
+NO_SCREEN = "no screen: run under Xvfb, as make test does"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say as the very last line how many tests of the napari plugin were not run."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    skipped = [report for report in reporter.stats.get("skipped", []) if NO_SCREEN in str(report.longrepr)]
+    if skipped:
+        why = os.environ.get("MEDSEG_NO_SCREEN", NO_SCREEN)
+        reporter.write_line(f"{len(skipped)} TESTS OF THE NAPARI PLUGIN WERE NOT RUN: {why}", red=True, bold=True)
+
+
 def _data_root() -> Path:
     return Path(os.environ.get("MEDSEG_DATA", PROJECT_ROOT.parent / "shared" / "data"))
 

@@ -22,8 +22,9 @@ from medseg.cli.show import is_terminal
 from medseg.cli.split import split
 from medseg.cli.train import train
 from medseg.cli.verify import verify
+from medseg.cli.view import view
 
-VERBS = (info, models, segment, count, split, measure, evaluate, plan, train, run, verify, demo, doctor)
+VERBS = (info, models, segment, count, split, measure, evaluate, plan, train, run, view, verify, demo, doctor)
 
 ABOUT = """From a scan to labels and numbers.
 

@@ -8,16 +8,22 @@ import typer
 
 from medseg.cli import reading, running
 from medseg.cli.segment import parse_box, run_and_show
+from medseg.cli.splitting import check_used, with_splitting
 from medseg.errors import UsageError
+from medseg.instance.choice import SplitChoice
 
 if TYPE_CHECKING:
     from medseg.measure.positive import Positive
 
 
+MODEL_HELP = "Name of a model, or a model folder; nuclei when not given, or nuclei_maskrcnn with --split maskrcnn."
+
+
+@with_splitting
 def count(
     inputs: running.Inputs,
     out: running.Out,
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a model folder.")] = "nuclei",
+    model: Annotated[str | None, typer.Option("--model", "-m", help=MODEL_HELP)] = None,
     split: running.Split = None,
     diameter: running.Diameter = None,
     positive_stain: running.PositiveStain = None,
@@ -37,6 +43,8 @@ def count(
     pixel_size: reading.PixelSize = None,
     form: reading.FormChoice = None,
     assume_orientation: reading.Orientation = None,
+    *,
+    splitting: SplitChoice | None = None,
 ) -> int:
     """Count cells or other objects, touching ones apart.
 
@@ -44,11 +52,12 @@ def count(
     image of numbered objects and a picture of their outlines. Open report.html first: it shows the images that most
     need a look at the top. Sizes are in µm where the pixel size is known; give it with --pixel-size where it is not.
     """
-    from medseg.workflow.options import RunOptions
+    from medseg.workflow.options import RunOptions, counting_model
 
     _check(split, positive_stain, positive_threshold)
+    check_used(splitting, None if split is None else split.value)
     options = RunOptions(
-        model=model,
+        model=model or counting_model(None if split is None else split.value),
         read=reading.reading(series, channel, frame, pixel_size, form, assume_orientation),
         device=device,
         tta=tta,
@@ -59,6 +68,7 @@ def count(
         overwrite=overwrite,
         strict=strict,
         split=None if split is None else split.value,
+        splitting=splitting,
         diameter=diameter,
         positive=None if positive_stain is None else _positive(positive_stain, positive_threshold),
         counts=True,
@@ -68,7 +78,7 @@ def count(
 
 def _check(split: running.SplitWay | None, stain: str | None, threshold: float | None) -> None:
     if split is running.SplitWay.none:
-        raise _wrong("--split none", "components or watershed", "Leave out --split, or use `medseg segment`.")
+        raise _wrong("--split none", "components, watershed or maskrcnn", "Leave out --split, or use `medseg segment`.")
     if threshold is not None and stain is None:
         remedy = "Name the stain or channel with --positive-stain."
         raise _wrong("--positive-threshold without a stain", "both", remedy)

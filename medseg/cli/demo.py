@@ -1,4 +1,4 @@
-"""``medseg demo``: segment and measure samples that come with medseg, end to end."""
+"""``medseg demo``: segment, measure and count samples that come with medseg, end to end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medseg.cli.demo_cells import count_cells
 from medseg.cli.segment import run_and_show
 from medseg.cli.table import decimals, table
 from medseg.errors import printable
@@ -26,13 +27,14 @@ def demo(
     ] = Path("demo"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ) -> int:
-    """Segment and measure samples, end to end.
+    """Segment, measure and count samples, end to end.
 
     No sample is a patient's image. Where MEDSEG_DATA names a folder of test data, a real scan is segmented too.
     """
     out.mkdir(parents=True, exist_ok=True)
-    codes = [_measure_phantom(out / "phantom"), *_segment_samples(out, device), *_segment_real(out, device)]
-    return max(codes)
+    codes = [_measure_phantom(out / "phantom"), *_segment_samples(out, device)]
+    codes.append(count_cells(out / "cells", device))
+    return max(*codes, *_segment_real(out, device))
 
 
 def _measure_phantom(out: Path) -> int:

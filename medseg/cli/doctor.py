@@ -14,6 +14,7 @@ import typer
 
 from medseg.cli.outcome import DONE, NOTHING
 from medseg.cli.table import table
+from medseg.cli.view import INSTALL, has_screen, qt_binding
 
 SMALL_MEMORY_GB = 8.0
 SMALL_DISK_GB = 1.0
@@ -33,7 +34,7 @@ def doctor(
     packages: Annotated[bool, typer.Option("--packages", help="List the version of every library too.")] = False,
 ) -> int:
     """Say what works here and what will be slow."""
-    findings = [*_python(), *_torch(), *_memory(), *_models(), *_libraries(full=packages)]
+    findings = [*_python(), *_torch(), *_memory(), *_models(), *_viewer(), *_libraries(full=packages)]
     table(("what", "found", "note"), ((f.what, f.found, f.advice) for f in findings))
     broken = [finding.what for finding in findings if finding.broken]
     typer.echo(f"\nNot working: {', '.join(broken)}." if broken else "\nEverything that medseg needs is there.")
@@ -85,6 +86,20 @@ def _models() -> Iterator[Finding]:
     yield Finding("free disk there", f"{free:.1f} GB", "Little space left." if free < SMALL_DISK_GB else "")
     names = ", ".join(card.name for card in listed())
     yield Finding("models", names or "none", "" if names else "Train one, or add one: medseg models add FOLDER")
+
+
+def _viewer() -> Iterator[Finding]:
+    try:
+        yield Finding("napari", version("napari"))
+    except PackageNotFoundError:
+        yield Finding("napari", "not installed", f"Only medseg view needs it: {INSTALL}")
+        return
+    binding = qt_binding()
+    if binding is None:
+        yield Finding("Qt", "not installed", f"napari opens no window without it: {INSTALL}")
+        return
+    screen = "" if has_screen() else "No screen here (DISPLAY is not set): no window can be opened."
+    yield Finding("Qt", f"{binding} {version(binding)}", screen)
 
 
 def _libraries(*, full: bool) -> Iterator[Finding]:

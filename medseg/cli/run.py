@@ -40,7 +40,9 @@ def _measure(given: dict[str, Any]) -> int:
     from medseg.io.options import ReadOptions
 
     labels, out, image = (_path(given.pop(name)) for name in ("labels", "out", "image"))
-    return measure_files(Path(labels or ""), out, image, ReadOptions(**given))
+    kind = given.pop("kind")
+    options = ReadOptions(**given)
+    return measure_files(Path(labels or ""), out, image, options, kind=None if kind is None else Kind(kind))
 
 
 def _evaluate(given: dict[str, Any]) -> int:

@@ -26,6 +26,7 @@ class SplitWay(StrEnum):
     none = "none"
     components = "components"
     watershed = "watershed"
+    maskrcnn = "maskrcnn"
 
 
 OBJECTS = "Objects"
@@ -51,8 +52,8 @@ SaveRecipe = Annotated[Path | None, typer.Option(metavar="FILE", help="Save this
 Split = Annotated[
     SplitWay | None,
     typer.Option(
-        help="How objects are told apart: connected parts, or touching ones too (watershed). By default what suits the"
-        " model.",
+        help="How objects are told apart: connected parts, touching ones too (watershed), or one by one by a detector"
+        " (maskrcnn). By default what suits the model.",
         rich_help_panel=OBJECTS,
     ),
 ]

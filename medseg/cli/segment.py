@@ -10,7 +10,9 @@ import typer
 from medseg.cli import reading, running
 from medseg.cli.results import show_results
 from medseg.cli.show import progress
+from medseg.cli.splitting import check_used, with_splitting
 from medseg.errors import UsageError
+from medseg.instance.choice import SplitChoice
 
 if TYPE_CHECKING:
     from medseg.workflow.options import RunOptions
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 Box = tuple[tuple[int, int], ...]
 
 
+@with_splitting
 def segment(
     inputs: running.Inputs,
     out: running.Out,
@@ -39,6 +42,8 @@ def segment(
     pixel_size: reading.PixelSize = None,
     form: reading.FormChoice = None,
     assume_orientation: reading.Orientation = None,
+    *,
+    splitting: SplitChoice | None = None,
 ) -> int:
     """Segment scans.
 
@@ -47,6 +52,7 @@ def segment(
     """
     from medseg.workflow.options import RunOptions
 
+    check_used(splitting, None if split is None else split.value)
     options = RunOptions(
         model=model,
         read=reading.reading(series, channel, frame, pixel_size, form, assume_orientation),
@@ -59,6 +65,7 @@ def segment(
         overwrite=overwrite,
         strict=strict,
         split=None if split is None else split.value,
+        splitting=splitting,
         diameter=diameter,
     )
     return run_and_show(inputs, out, options, save_recipe=save_recipe)

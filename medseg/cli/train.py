@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from medseg.planning import Plan
 
 PLAN_BYTES = 1_000_000
+TASK_HELP = (
+    "semantic names the tissue of every voxel; instance separates touching objects by a watershed; detection finds"
+    " objects one by one (Mask R-CNN). The labels of the last two number the objects."
+)
 CARD = "For the model's card"
 
 
@@ -25,6 +29,7 @@ class Task(StrEnum):
 
     semantic = "semantic"
     instance = "instance"
+    detection = "detection"
 
 
 def train(
@@ -32,8 +37,12 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="MODEL_FOLDER", help="The model folder to make.", show_default=False)
     ],
-    task: Annotated[Task, typer.Option(help="Name the tissue of every voxel, or separate objects.")] = Task.semantic,
+    task: Annotated[Task, typer.Option(help=TASK_HELP)] = Task.semantic,
     plan: Annotated[Path | None, typer.Option(help="A plan made by `medseg plan`, edited or not.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Begin a detector with the encoder of this model: a name, or a folder."),
+    ] = None,
     arch: Annotated[str | None, typer.Option(metavar="NAME", help="Network, instead of the plan's.")] = None,
     loss: Annotated[str | None, typer.Option(metavar="NAME", help="Loss, instead of the plan's.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Stop after this time; the schedule fits it.")] = None,
@@ -57,6 +66,7 @@ def train(
     from medseg.api import train as trained
 
     check_choices(minutes, epochs, arch, loss)
+    check_task(task, arch, loss, init)
     with progress(keep_phases=True) as show:
         folder = trained(
             dataset,
@@ -66,6 +76,7 @@ def train(
             epochs=epochs,
             show=show,
             plan=None if plan is None else read_plan(plan),
+            init=init,
             architecture=arch,
             loss=loss,
             seed=seed,
@@ -78,7 +89,8 @@ def train(
             licence=licence,
             attribution=attribution,
         )
-    typer.echo(f"The model lies in {folder}. Use it with: medseg segment SCAN -o OUT -m {folder}")
+    verb = "segment SCAN" if task is Task.semantic else "count IMAGES"
+    typer.echo(f"The model lies in {folder}. Use it with: medseg {verb} -o OUT -m {folder}")
     return DONE
 
 
@@ -98,6 +110,25 @@ def check_choices(minutes: float | None, epochs: int | None, arch: str | None, l
     for option, name, known in (("--arch", arch, tuple(ARCHITECTURES)), ("--loss", loss, tuple(LOSSES))):
         if name is not None and name not in known:
             raise _wrong(f"{option} {name!r}", f"one of {', '.join(known)}", f"Correct {option}.")
+
+
+def check_task(task: Task, arch: str | None, loss: str | None, init: str | None) -> None:
+    """Refuse choices that the task does not have.
+
+    Raises
+    ------
+    UsageError
+        If a detector is to have another network or loss, or another task the network or the start of a detector.
+    """
+    if task is Task.detection:
+        asked = {"--arch": arch not in (None, "maskrcnn"), "--loss": loss is not None}
+        expected = "its own network, maskrcnn, with its own losses"
+    else:
+        asked = {"--arch maskrcnn": arch == "maskrcnn", "--init": init is not None}
+        expected = "--task detection"
+    wrong = [name for name, on in asked.items() if on]
+    if wrong:
+        raise _wrong(f"{' and '.join(wrong)} with --task {task.value}", expected, f"Leave out {wrong[0]}.")
 
 
 def _wrong(found: str, expected: str, remedy: str) -> UsageError:

@@ -33,6 +33,8 @@ class Drawing:
         Share of patches near the image's own size instead: the first look at an unknown image sees those.
     turned : float
         Share of patches that are turned by any angle and not by quarters only.
+    diameter : float
+        The reference: median diameter in voxels of the finest axis.
     """
 
     patch: tuple[int, ...]
@@ -40,6 +42,7 @@ class Drawing:
     size_range: float = 1.7
     native: float = 0.2
     turned: float = 0.5
+    diameter: float = REFERENCE_DIAMETER
 
 
 def draw(case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -49,8 +52,7 @@ def draw(case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tupl
     units of `OFFSET_UNIT`, and the weight of the voxel: more between close neighbours.
     """
     rng = np.random.default_rng(seed)
-    zoom = _zoom(case, drawing, rng)
-    turn = _turn(len(drawing.patch), rng, free=rng.random() < drawing.turned)
+    zoom, turn = _pose(case, drawing, rng)
     image, labels, maps = _resampled(case, _centre(case, drawing, zoom, rng), turn / zoom, drawing.patch)
     distance, relative, offsets = maps[0] * zoom, maps[1], maps[2:]
     ways = np.tensordot(turn.T, offsets, axes=1) * np.float32(zoom / OFFSET_UNIT)
@@ -58,6 +60,14 @@ def draw(case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tupl
         [classes_of(labels, distance)[None], relative[None], ways, weights(labels)[None]], dtype=np.float32
     )
     return torch.from_numpy(disturbed(image, case.look == "colour", rng)), torch.from_numpy(target)
+
+
+def draw_objects(case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Return the same (3, *patch) image as `draw`, and its (1, *patch) int64 label image."""
+    rng = np.random.default_rng(seed)
+    zoom, turn = _pose(case, drawing, rng)
+    image, labels, _ = _resampled(case, _centre(case, drawing, zoom, rng), turn / zoom, drawing.patch)
+    return torch.from_numpy(disturbed(image, case.look == "colour", rng)), torch.from_numpy(labels[None])
 
 
 def weights(labels: npt.NDArray[Any], *, reach: int = 2, most: float = 4.0) -> Floats:
@@ -125,11 +135,16 @@ def _blurred(image: Floats, sigma: float) -> Floats:
     return out.numpy()
 
 
+def _pose(case: InstanceCase, drawing: Drawing, rng: np.random.Generator) -> tuple[float, npt.NDArray[np.float64]]:
+    zoom = _zoom(case, drawing, rng)
+    return zoom, _turn(len(drawing.patch), rng, free=rng.random() < drawing.turned)
+
+
 def _zoom(case: InstanceCase, drawing: Drawing, rng: np.random.Generator) -> float:
     range_ = np.log(drawing.size_range)
     zoom = float(np.exp(rng.uniform(-range_, range_)))
     if rng.random() >= drawing.native and len(case.objects):
-        zoom *= REFERENCE_DIAMETER / case.diameter
+        zoom *= drawing.diameter / case.diameter
     # a patch that is mostly padding teaches nothing
     smallest = 0.75 * max(p / n for p, n in zip(drawing.patch[-2:], case.labels.shape[-2:], strict=True))
     return float(np.clip(zoom, min(smallest, 1.0), 6.0))

@@ -26,12 +26,15 @@ def check_maps(maps: Volume, options: SplitOptions) -> None:
         With code E_INPUT_FORMAT, naming the maps that are there and those that are missing.
     """
     have = set(maps.channels)
-    needed = {"distance": "'distance'", "boundary": "'interior' or 'boundary'", "combined": "'distance' or 'interior'"}
-    usable = {"distance": {"distance"}, "boundary": {"interior", "boundary"}, "combined": {"distance", "interior"}}
-    wanted = needed[options.decoder]
+    if options.decoder == "offsets":
+        names = offset_names(maps.grid.ndim)
+        wanted, enough = " and ".join(map(repr, names)), have.issuperset(names)
+    else:
+        usable = {"distance": ["distance"], "boundary": ["interior", "boundary"], "combined": ["distance", "interior"]}
+        wanted, enough = " or ".join(map(repr, usable[options.decoder])), not have.isdisjoint(usable[options.decoder])
     if not have & {"foreground", "interior"}:
         wanted = "'foreground' or 'interior'"
-    elif have & usable[options.decoder]:
+    elif enough:
         return
     raise InputError(
         "E_INPUT_FORMAT",
@@ -40,6 +43,25 @@ def check_maps(maps: Volume, options: SplitOptions) -> None:
         not_done="the objects were not separated",
         remedy="Choose another decoder, or maps saved by an instance model.",
     )
+
+
+def offset_names(n_axes: int) -> tuple[str, ...]:
+    """Return the names of the maps that hold the way to the centre along each axis.
+
+    Examples
+    --------
+    >>> offset_names(2)
+    ('offset_y', 'offset_x')
+    """
+    return tuple(f"offset_{axis}" for axis in "zyx"[-n_axes:])
+
+
+def ways(maps: Volume, box: Box) -> Floats:
+    """Return the way to the centre in a box, (n, *s), in voxels of each axis; what is not a number counts as no way."""
+    spacing = maps.grid.spacing
+    names = offset_names(maps.grid.ndim)
+    steps = [_channel(maps, name, box) * np.float32(min(spacing) / s) for name, s in zip(names, spacing, strict=True)]
+    return np.stack(steps)
 
 
 def foreground(maps: Volume, box: Box) -> Floats:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.instance.augment import Drawing, draw
 from medseg.instance.cases import InstanceCase
 from medseg.instance.loss import DISTANCE, N_CLASSES, heads_loss
+from medseg.instance.scale import REFERENCE_DIAMETER
 from medseg.instance.targets import classes_of
-from medseg.learn.fit import Batch, EpochReport, FitSettings, fit
-from medseg.nets.build import Shape, build
+from medseg.learn.fit import Batch, Batches, EpochReport, FitSettings, fit, supervised
+from medseg.nets.build import build
 from medseg.nets.device import fast_half
+from medseg.nets.shape import Shape
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.planning import Plan
 from medseg.progress import finish
+
+
+class DrawOne(Protocol):
+    """Draws one patch."""
+
+    def __call__(self, case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return the image and the targets of a patch."""
+
 
 MOST_SCORED = 12
 """Images that are looked at after every second epoch; all of them would cost more than they tell."""
@@ -73,29 +83,32 @@ def fit_cases(
     state_file : Path
     resume : bool
     """
-    steps = -(-plan.training.samples_per_epoch // plan.training.batch)
-    settings = FitSettings(
+    precision: Any = "bf16-mixed" if fast_half(device) else "32-true"
+    return (
+        yield from fit(
+            lambda: new_network(plan),
+            supervised(heads_loss),
+            batches_of(training, plan, draw, groups=groups, seed=budget.seed),
+            lambda network: quick_scores(network, spread(tuning, MOST_SCORED), plan, device),
+            settings=settings_of(plan, budget),
+            fabric=Fabric(accelerator=device.type, devices=1, precision=precision),
+            state_file=state_file,
+            resume=resume,
+        )
+    )
+
+
+def settings_of(plan: Plan, budget: Budget) -> FitSettings:
+    """Return how the loop runs for a plan and a budget."""
+    return FitSettings(
         epochs=budget.epochs,
         minutes=budget.minutes,
-        steps_per_epoch=steps,
+        steps_per_epoch=-(-plan.training.samples_per_epoch // plan.training.batch),
         learning_rate=plan.training.learning_rate,
         weight_decay=plan.training.weight_decay,
         average=plan.training.average,
         seed=budget.seed,
         validate_every=2,
-    )
-    precision: Any = "bf16-mixed" if fast_half(device) else "32-true"
-    return (
-        yield from fit(
-            lambda: new_network(plan),
-            heads_loss,
-            _batches(training, plan, chances(training, groups), steps, budget.seed),
-            lambda network: quick_scores(network, spread(tuning, MOST_SCORED), plan, device),
-            settings=settings,
-            fabric=Fabric(accelerator=device.type, devices=1, precision=precision),
-            state_file=state_file,
-            resume=resume,
-        )
     )
 
 
@@ -157,17 +170,38 @@ def quick_scores(
     return {"foreground": foreground, "boundary": boundary, "distance": fit_of_distance, "score": score}
 
 
-def _batches(
-    cases: Sequence[InstanceCase], plan: Plan, chance: npt.NDArray[np.float64], steps: int, seed: int
-) -> Callable[[int], Iterator[Batch]]:
-    drawing = Drawing(plan.input.patch, centred=plan.training.foreground_share)
+def batches_of(
+    cases: Sequence[InstanceCase],
+    plan: Plan,
+    draw_one: DrawOne,
+    *,
+    groups: Mapping[str, str],
+    seed: int,
+    diameter: float = REFERENCE_DIAMETER,
+) -> Batches:
+    """Return the batches of each epoch; every patch follows from the seed, the epoch and its number.
+
+    Parameters
+    ----------
+    cases : sequence of InstanceCase
+    plan : Plan
+    draw_one : callable
+        Case, drawing and seed → image and targets of a patch.
+    groups : mapping of case name to group
+    seed : int
+    diameter : float
+        Median diameter of the objects in voxels, about which it is varied.
+    """
+    chance = chances(cases, groups)
+    drawing = Drawing(plan.input.patch, centred=plan.training.foreground_share, diameter=diameter)
     size = plan.training.batch
+    steps = -(-plan.training.samples_per_epoch // size)
 
     def batches(epoch: int) -> Iterator[Batch]:
         for step in range(steps):
             keys = [(seed, epoch, step * size + k) for k in range(size)]
             picks = [int(np.random.default_rng((*key, 1)).choice(len(cases), p=chance)) for key in keys]
-            pairs = [draw(cases[i], drawing, seed=key) for i, key in zip(picks, keys, strict=True)]
+            pairs = [draw_one(cases[i], drawing, seed=key) for i, key in zip(picks, keys, strict=True)]
             yield torch.stack([p[0] for p in pairs]), torch.stack([p[1] for p in pairs])
 
     return batches

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from medseg.errors import UsageError
 
-Decoder = Literal["boundary", "distance", "combined"]
+Decoder = Literal["boundary", "distance", "combined", "offsets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,17 @@ class SplitOptions:
 
     Parameters
     ----------
-    decoder : {"combined", "boundary", "distance"}
+    decoder : {"combined", "boundary", "distance", "offsets"}
         Which maps the landscape is made of, whose summits are the objects: ``distance`` the distance map,
-        ``boundary`` the interior, ``combined`` both. A bare mask always uses its own distance transform.
+        ``boundary`` the interior, ``combined`` both. With ``offsets`` every voxel votes for the place that its way to
+        the centre leads to; the landscape is the density of the votes, and a voxel belongs to the object that its vote
+        goes to. A bare mask always uses its own distance transform.
     foreground_threshold : float
         Probability from which a voxel belongs to an object, 0 to 1.
     seed_threshold : float
         Height in the landscape (0 to 1) that a summit must reach to be an object. With decoder ``boundary`` two
-        summits joined above it are one object. Not used for a bare mask.
+        summits joined above it are one object. With ``offsets`` v votes per voxel are the height v / (1 + v): 0.5 is
+        the density that there would be if no vote moved. Not used for a bare mask.
     min_depth : float
         How deep the saddle between two summits must be, as a share of the lower summit's height (0 to 1). For a mask:
         a waist narrower than 1 - min_depth of the smaller part separates.

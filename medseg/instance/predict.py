@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +27,15 @@ from medseg.instance.scale import (
 )
 from medseg.instance.targets import BOUNDARY_WIDTH, OFFSET_UNIT, relative_spacing
 from medseg.models.card import ModelCard
-from medseg.nets.tiled import TileOptions, predict_maps
+from medseg.nets.tiled import TileOptions, predict_maps, stopped_notice
 from medseg.ops.intensity import inspect
 from medseg.ops.reorient import cropped
-from medseg.progress import Pace, Progress, Steps, finish
+from medseg.progress import FinishEarly, Pace, Progress, Steps
 from medseg.volume import Volume
 
 Floats = npt.NDArray[np.float32]
 _Seen = tuple[Volume, tuple[Notice, ...]]
+_T = TypeVar("_T")
 LOOKS = 3
 """Most times that the object size is estimated anew."""
 SAMPLE_SIDE = {2: 1024, 3: 128}
@@ -127,7 +128,8 @@ def predict_maps_steps(
     Volume
         Channels ``background``, ``interior``, ``boundary`` (shares that sum to 1), ``distance`` (0 at the outline to 1
         in the middle) and ``offset_*`` (way to the centre along each axis, in voxels of the finest axis of the working
-        grid). Same extent as `volume`; its spacing is that of the working grid.
+        grid). Same extent as `volume`; its spacing is that of the working grid. After `FinishEarly`: the finished
+        tiles or slices, background elsewhere, and W_PARTIAL.
 
     Raises
     ------
@@ -193,8 +195,9 @@ def _fitting(image: Volume, seer: _Seer) -> Steps[tuple[float, _Seen | None]]:
     for look in range(LOOKS):
         seen: list[_Seen] = []
         for sample in samples:
-            seen.append(finish(_maps_at(sample, zoom, seer)))
-            yield Progress("looking for the size of the objects", look, LOOKS)
+            step = Progress("looking for the size of the objects", look, LOOKS)
+            seen.append((yield from _watched(_maps_at(sample, zoom, seer), step)))
+            yield step
         found = [estimated_diameter(maps.array[:N_CLASSES].argmax(axis=0), maps.grid.spacing) for maps, _ in seen]
         better = zoom if np.isnan(found).all() else zoom_for(float(np.nanmedian(found)) / zoom, seer.wanted)
         if abs(np.log(better / zoom)) < np.log(CLOSE_ENOUGH):
@@ -203,21 +206,32 @@ def _fitting(image: Volume, seer: _Seer) -> Steps[tuple[float, _Seen | None]]:
     return zoom, None
 
 
+def _watched(steps: Steps[_T], step: Progress) -> Steps[_T]:
+    """Run work to its end or not at all, pausing with the same `step` after each of its own."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+        yield step
+
+
 def _samples(image: Volume, n_axes: int) -> list[Volume]:
     """Return parts of an image that tell the size of its objects: the liveliest part, or that of a few planes."""
     if image.grid.ndim == n_axes:
-        return [_liveliest(image)]
+        return [liveliest(image)]
     picks = np.unique(np.linspace(0, image.grid.shape[0] - 1, SAMPLE_PLANES + 2).round().astype(int)[1:-1])
     array = image.numpy()
     plane = image_grid(image.grid.shape[1:], image.grid.spacing[1:], image.grid.unit)
-    return [_liveliest(Volume(np.ascontiguousarray(array[:, k]), plane, image.channels)) for k in picks]
+    return [liveliest(Volume(np.ascontiguousarray(array[:, k]), plane, image.channels)) for k in picks]
 
 
 def _plane_axes(grid: Grid) -> tuple[int, ...]:
     return (grid.ndim - 2, grid.ndim - 1)
 
 
-def _liveliest(image: Volume) -> Volume:
+def liveliest(image: Volume) -> Volume:
     """Return the box of at most `SAMPLE_SIDE` voxels a side with the most contrast: there the objects are."""
     shape = image.grid.shape
     if max(shape) <= SAMPLE_SIDE[len(shape)]:
@@ -251,19 +265,40 @@ def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
     names = ("background", "interior", "boundary", "distance", "offset_z", "offset_y", "offset_x")
     sums = np.zeros((len(names), *working.shape), np.float32)
     pace = Pace("looking at the slices", sum(working.shape[v] for v in views))
+    planes = [(view, k) for view in views for k in range(working.shape[view])]
     done = 0
     notices: tuple[Notice, ...] = ()
-    for view in views:
-        rows = [0, 1, 2, 3, *(N_CLASSES + 1 + axis for axis in range(3) if axis != view)]
-        source, target = np.moveaxis(array, view + 1, 1), np.moveaxis(sums, view + 1, 1)
-        for k in range(working.shape[view]):
-            maps, notices = finish(_answer(source[:, k], seer))
-            target[rows, k] += _shares(maps)
+    try:
+        for view, k in planes:
+            rows = [0, 1, 2, 3, *_ways_seen_from(view)]
+            plane = np.moveaxis(array, view + 1, 1)[:, k]
+            maps, notices = yield from _watched(_answer(plane, seer), pace.at(done))
+            np.moveaxis(sums, view + 1, 1)[rows, k] += _shares(maps)
             done += 1
             yield pace.at(done)
+    except FinishEarly:
+        notices = (*notices, stopped_notice(done, len(planes), "slices"))
+        _average_what_was_seen(sums, planes[:done])
+        return Volume(sums, working, names), notices
     sums[: N_CLASSES + 1] /= len(views)
     sums[N_CLASSES + 1 :] /= max(1, len(views) - 1)
     return Volume(sums, working, names), notices
+
+
+def _ways_seen_from(view: int) -> list[int]:
+    return [N_CLASSES + 1 + axis for axis in range(3) if axis != view]
+
+
+def _average_what_was_seen(sums: Floats, planes: list[tuple[int, int]]) -> None:
+    """Divide every voxel by the number of directions it was seen from so far; unseen ones are background."""
+    seen = np.zeros((3, *sums.shape[1:]), np.uint8)
+    for view, k in planes:
+        np.moveaxis(seen[view], view, 0)[k] = 1
+    times = seen.sum(axis=0)
+    sums[: N_CLASSES + 1] /= np.maximum(times, 1)
+    sums[0][times == 0] = 1.0
+    for axis in range(3):
+        sums[N_CLASSES + 1 + axis] /= np.maximum(times - seen[axis], 1)
 
 
 def _answer(array: Floats, seer: _Seer) -> Steps[tuple[Floats, tuple[Notice, ...]]]:
@@ -272,16 +307,27 @@ def _answer(array: Floats, seer: _Seer) -> Steps[tuple[Floats, tuple[Notice, ...
     flips = list(product((False, True), repeat=2)) if seer.options.tta else [(False, False)]
     total: Floats | None = None
     notices: tuple[Notice, ...] = ()
-    for flip in flips:
+    for number, flip in enumerate(flips):
         axes = [n_axes - 2 + k for k in range(2) if flip[k]]
         turned = np.flip(array, tuple(a + 1 for a in axes)) if axes else array
-        maps, notices = yield from predict_maps(
-            seer.network, np.ascontiguousarray(turned), options=seer.tiles(array.shape[1:]), device=seer.device
-        )
+        tiles = seer.tiles(array.shape[1:])
+        steps = predict_maps(seer.network, np.ascontiguousarray(turned), options=tiles, device=seer.device)
+        try:
+            # the first look may end with a part; a later one is dropped then, for the first has seen all
+            maps, notices = yield from (
+                _watched(steps, Progress("looking at it mirrored", number, 4)) if number else steps
+            )
+        except FinishEarly:
+            if total is None:
+                raise
+            text = f"stopped after {number} of {len(flips)} mirrored looks; the average is of these"
+            return total / np.float32(number), (*notices, Notice("W_PARTIAL", text))
         for axis in axes:
             maps[N_CLASSES + 1 + axis] *= -1.0
         maps = np.flip(maps, tuple(a + 1 for a in axes)) if axes else maps
         total = np.array(maps) if total is None else total + maps
+        if any(notice.code == "W_PARTIAL" for notice in notices):
+            return total, notices
     assert total is not None
     return total / np.float32(len(flips)), notices
 

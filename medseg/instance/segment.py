@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from medseg.grid import Grid
+from medseg.instance.choice import SplitChoice, settled
+from medseg.instance.landscape import offset_names
 from medseg.instance.options import SplitOptions
 from medseg.instance.predict import MapOptions, predict_maps_steps
 from medseg.instance.watershed import split_maps_steps
-from medseg.labels import Instances, LabelMap, smallest_integer_type
+from medseg.labels import Instances, LabelMap
 from medseg.models.card import ModelCard
-from medseg.ops.resample import resampled, resampled_labels
+from medseg.ops.resample import resampled
 from medseg.prediction import Prediction
 from medseg.progress import Steps
 from medseg.volume import Volume
@@ -28,7 +30,7 @@ def segment_instances_steps(
     card: ModelCard,
     *,
     options: MapOptions,
-    split: SplitOptions | None = None,
+    split: SplitOptions | SplitChoice | None = None,
     save_maps: bool = False,
     device: torch.device,
 ) -> Steps[Prediction]:
@@ -40,8 +42,8 @@ def segment_instances_steps(
     network : nn.Module
     card : ModelCard
     options : MapOptions
-    split : SplitOptions, optional
-        Lengths in the unit of the image's grid; the card's tuned numbers when absent.
+    split : SplitOptions or SplitChoice, optional
+        Lengths in the unit of the image's grid; the card's tuned numbers stand for those that are absent.
     save_maps : bool
         Keep the maps on the working grid.
     device : torch.device
@@ -52,7 +54,7 @@ def segment_instances_steps(
         ``instances`` on ``volume.grid``, and the same voxels as a class in ``labels``.
     """
     maps = yield from predict_maps_steps(volume, network, card, options=options, device=device)
-    chosen = split or card_split(card, maps.grid)
+    chosen = settled(split, card_split(card, maps.grid))
     found = yield from instances_on_steps(maps, volume.grid, chosen)
     class_id = min(card.classes)
     found = replace(
@@ -69,8 +71,7 @@ def segment_instances_steps(
 def instances_on_steps(maps: Volume, grid: Grid, split: SplitOptions) -> Steps[Instances]:
     """Separate objects and bring them to a grid of the same extent.
 
-    Maps that are coarser than the grid are refined first, so that outlines are smooth; objects found on finer maps are
-    read off at the grid's voxels.
+    The maps are interpolated at the voxels of the grid and split there, so that outlines are as fine as the image.
 
     Parameters
     ----------
@@ -79,19 +80,29 @@ def instances_on_steps(maps: Volume, grid: Grid, split: SplitOptions) -> Steps[I
     grid : Grid
     split : SplitOptions
     """
-    picks = [maps.channels.index(name) for name in SPLIT_MAPS]
-    needed = Volume(maps.numpy()[picks], maps.grid, SPLIT_MAPS, maps.source)
-    if any(n < m for n, m in zip(maps.grid.shape, grid.shape, strict=True)):
-        finer = tuple(max(n, m) for n, m in zip(maps.grid.shape, grid.shape, strict=True))
-        needed = resampled(needed, grid if finer == grid.shape else grid.reshaped(finer), order=1)
-    found = yield from split_maps_steps(needed, options=split)
-    if needed.grid.shape == grid.shape:
-        return replace(found, grid=grid)
-    array = resampled_labels(LabelMap(found.array, needed.grid), grid).array
-    kept = np.bincount(array.ravel(), minlength=len(found.segments) + 1) > 0
-    segments = tuple(s for s in found.segments if kept[s.id])
-    highest = max((s.id for s in segments), default=0)
-    return replace(found, array=array.astype(smallest_integer_type(highest)), grid=grid, segments=segments)
+    found = yield from split_maps_steps(maps_on(maps, grid, split), options=split)
+    return replace(found, grid=grid)
+
+
+def maps_on(maps: Volume, grid: Grid, split: SplitOptions) -> Volume:
+    """Return the maps that a splitting needs, interpolated linearly at the voxels of a grid of the same extent.
+
+    Parameters
+    ----------
+    maps : Volume
+        As from `predict_maps_steps`.
+    grid : Grid
+    split : SplitOptions
+    """
+    names = SPLIT_MAPS + (offset_names(grid.ndim) if split.decoder == "offsets" else ())
+    picks = [maps.channels.index(name) for name in names]
+    needed = Volume(maps.numpy()[picks], maps.grid, names, maps.source)
+    if maps.grid.shape == grid.shape:
+        return needed
+    needed = resampled(needed, grid, order=1)
+    # a way counts voxels of the finest axis, which have another size now
+    needed.numpy()[len(SPLIT_MAPS) :] *= np.float32(min(maps.grid.spacing) / min(grid.spacing))
+    return needed
 
 
 def card_split(card: ModelCard, grid: Grid) -> SplitOptions:

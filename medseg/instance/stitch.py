@@ -27,11 +27,13 @@ from medseg.instance.basins import (
     numbered,
 )
 from medseg.instance.distance import weights
+from medseg.instance.votes import follow_votes, landings, vote_levels
 from medseg.progress import Pace, Steps, T, finish
 
 Box = tuple[slice, ...]
 ReadClasses = Callable[[Box], npt.NDArray[Any]]
 WriteLevels = Callable[[Box, npt.NDArray[np.uint16]], None]
+ReadWays = Callable[[Box], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,10 +47,14 @@ class Scene:
     classes : callable
         Returns the classes (0 background) of a box.
     levels : callable or None
-        Writes the levels of the landscape in a box; None to use the distance transform of the classes.
+        Writes the levels of the landscape in a box; None to use the distance transform of the classes, or votes.
     rule : Rule
     whole : bool
         Every part is one object, and voxels that share an edge or a corner are connected too.
+    ways : callable, optional
+        Returns each voxel's way to the centre in a box, in voxels of each axis: objects are found by vote.
+    widths : tuple of float
+        Standard deviations of the smoothing of votes, in voxels.
     """
 
     shape: tuple[int, ...]
@@ -57,6 +63,8 @@ class Scene:
     levels: WriteLevels | None
     rule: Rule
     whole: bool = False
+    ways: ReadWays | None = None
+    widths: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -179,11 +187,19 @@ class _Canvas:
         if scene.whole:
             names = np.arange(parts.count + 1)
             return Basins(parts, names.astype(np.int32), np.zeros(parts.count + 1), names)
-        if scene.levels is None:
+        if scene.levels is None and scene.ways is None:
             levels, links, heights = yield from distance_levels_steps(parts, self._weights)
             return (yield from flooded_steps(parts, levels, links, scene.rule, spacing=scene.spacing, heights=heights))
-        levels, links = parts.frame.zeros(np.uint16), parts.frame.zeros(np.int32)
+        links = parts.frame.zeros(np.int32)
+        if scene.ways is not None:
+            landing = landings(parts, scene.ways(box))
+            levels = vote_levels(parts, landing, scene.widths)
+            basins = yield from flooded_steps(parts, levels, links, scene.rule, spacing=scene.spacing)
+            follow_votes(basins, landing)
+            return basins
+        levels = parts.frame.zeros(np.uint16)
         inner = parts.frame.inner(levels)
+        assert scene.levels is not None
         scene.levels(box, inner.reshape(inner.shape[3 - len(scene.shape) :]) if len(scene.shape) == 3 else inner[0])
         return (yield from flooded_steps(parts, levels, links, scene.rule, spacing=scene.spacing))
 

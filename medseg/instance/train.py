@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, Protocol
 
 import torch
 from torch import nn
@@ -26,6 +27,13 @@ from medseg.training.card import as_stored, card_fields
 from medseg.training.journal import journal_steps
 from medseg.training.options import TrainOptions
 from medseg.training.start import STATE, check_start
+
+
+class MakePlan(Protocol):
+    """Makes a plan from a data set."""
+
+    def __call__(self, dataset: Dataset, *, name: str, target: Literal["cpu", "gpu"]) -> Steps[Plan]:
+        """Read every case and return the plan."""
 
 
 def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[Path]:
@@ -54,14 +62,14 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
         If images or labels lack their partner, or the folder is taken.
     """
     folder = check_start(dataset, out, options)
-    device = choose(options.device)
+    choose(options.device)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    split = _split(dataset, folder, options)
+    split = choose_split(dataset, folder, options)
     used = replace(dataset, cases=tuple(c for c in dataset.cases if split.get(c.id) in ("train", "val")))
-    plan = yield from _plan(used, folder, options, device)
+    plan = yield from settle_plan_steps(used, folder, options, plan_steps)
     yield from prepare_steps(used.cases, plan.input, folder / "cases")
-    training, tuning = (_load(split, part, folder) for part in ("train", "val"))
+    training, tuning = (load_cases(split, part, folder) for part in ("train", "val"))
     network, last = yield from _learn(training, tuning, plan, dataset.groups, folder, options)
     network = as_stored(network, new_network(plan))
     card = card_fields(plan, options, network, n_train=len(training), n_val=len(tuning), facts=last)
@@ -96,7 +104,8 @@ def halved(split: Mapping[str, str], groups: Mapping[str, str], looks: Mapping[s
     return {i: "test" if part == "val" and groups.get(i, i) in kept else part for i, part in split.items()}
 
 
-def _split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[str, str]:
+def choose_split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[str, str]:
+    """Return ``train``, ``val`` or ``test`` by case id, written to ``split.csv``; that of an earlier part is kept."""
     path = folder / "split.csv"
     if options.resume and path.exists():
         with path.open(newline="") as file:
@@ -109,20 +118,23 @@ def _split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[str, s
     return split
 
 
-def _plan(dataset: Dataset, folder: Path, options: TrainOptions, device: torch.device) -> Steps[Plan]:
+def settle_plan_steps(dataset: Dataset, folder: Path, options: TrainOptions, make: MakePlan) -> Steps[Plan]:
+    """Return the plan that is given, that of an earlier part, or a new one by `make`; written to ``plan.json``."""
     path = folder / "plan.json"
     if options.resume and path.exists():
         return Plan.model_validate_json(path.read_text())
     plan = options.plan
     if plan is None:
-        plan = yield from plan_steps(dataset, name=options.name, target="cpu" if device.type == "cpu" else "gpu")
+        target: Literal["cpu", "gpu"] = "cpu" if choose(options.device).type == "cpu" else "gpu"
+        plan = yield from make(dataset, name=options.name, target=target)
     if options.architecture is not None:
         plan = with_architecture(plan, options.architecture)
     path.write_text(plan.model_dump_json(indent=2) + "\n")
     return plan
 
 
-def _load(split: dict[str, str], part: str, folder: Path) -> list[InstanceCase]:
+def load_cases(split: Mapping[str, str], part: str, folder: Path) -> list[InstanceCase]:
+    """Open the prepared cases of one part of a split, in the order of their names."""
     return [case_store.load(name, folder / "cases") for name, own in sorted(split.items()) if own == part]
 
 

@@ -43,13 +43,12 @@ def land(labels: Any, ways: Any, margin: int, landing: Any) -> None:
                 dz, dy, dx = ways[0, z, y, x], ways[1, z, y, x], ways[2, z, y, x]
                 n = max(1, int(np.rint(max(abs(dz), abs(dy), abs(dx)))))
                 for k in range(n, -1, -1):
-                    v = int(np.rint(z + dz * k / n))
-                    u = int(np.rint(y + dy * k / n))
-                    w = int(np.rint(x + dx * k / n))
+                    # the step is rounded, not the place: so it does not depend on where the tile begins
+                    v, u, w = z + int(np.rint(dz * k / n)), y + int(np.rint(dy * k / n)), x + int(np.rint(dx * k / n))
                     if 0 <= v < nz and 0 <= u < ny and 0 <= w < nx and labels[v + margin, u + 1, w + 1] == part:
                         landing[((z + margin) * height + y + 1) * width + x + 1] = (
-                            (v + margin) * height + u + 1
-                        ) * width + w + 1
+                            ((v + margin) * height + u + 1) * width + w + 1
+                        )
                         break
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from medseg.instance.basins import Basins, Padded, Parts
-from medseg.instance.frame import Frame
-from medseg.ops.separable import gaussian_weights
 
 Floats = npt.NDArray[np.float32]
 REACH = 3.0
 """Standard deviations to which a vote is spread."""
+LONGEST_WAY = 1024.0
+"""Ways to the centre of more voxels than this are cut: no object is so large on a working grid."""
 
 
 def landings(parts: Parts, ways: Floats) -> npt.NDArray[np.int32]:
@@ -29,7 +27,8 @@ def landings(parts: Parts, ways: Floats) -> npt.NDArray[np.int32]:
 
     frame = parts.frame
     solid = np.zeros((3, frame.nz, frame.ny, frame.nx), np.float32)
-    solid[3 - len(ways) :] = np.nan_to_num(ways, posinf=0.0, neginf=0.0).reshape(len(ways), *solid.shape[1:])
+    finite = np.clip(np.nan_to_num(ways, posinf=0.0, neginf=0.0), -LONGEST_WAY, LONGEST_WAY)
+    solid[3 - len(ways) :] = finite.reshape(len(ways), *solid.shape[1:])
     found = frame.zeros(np.int32)
     loops.land(parts.labels, solid, frame.margin, found.reshape(-1))
     return found.reshape(-1)
@@ -88,3 +87,9 @@ def follow_votes(basins: Basins, landing: npt.NDArray[np.int32]) -> None:
     kept = loops.largest_pieces(pieces.labels.reshape(-1), owner, len(basins.owner) - 1, pieces.count)
     loops.regrow(found.reshape(-1), pieces.labels.reshape(-1), kept, frame.offsets, landing)
     flat[:] = found.reshape(-1)
+
+
+def _weights(width: float) -> Floats:
+    steps = np.arange(int(np.ceil(REACH * width)) + 1)
+    found = np.exp(-0.5 * (steps / width) ** 2)
+    return np.asarray(found / (2 * found.sum() - found[0]), np.float32)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from medseg.instance.basins import Rule, rule_for
 from medseg.instance.doctor import examine
-from medseg.instance.landscape import check_maps, foreground, halo, landscape, levels_of, smoothed
+from medseg.instance.landscape import check_maps, foreground, halo, landscape, levels_of, smoothed, ways
 from medseg.instance.options import SplitOptions
 from medseg.instance.stitch import Box, Objects, Scene, objects_steps
 from medseg.labels import Instances, LabelMap, Segment, smallest_integer_type
@@ -33,7 +33,8 @@ def split_maps(maps: Volume, *, options: SplitOptions = DEFAULTS, labels: LabelM
     ----------
     maps : Volume
         Channels by name: ``foreground``, ``interior`` and ``boundary`` (probabilities), ``distance`` (0 at the outline
-        to 1 in the middle of an object). Foreground is ``foreground``, else interior + boundary.
+        to 1 in the middle of an object), ``offset_*`` (way to the centre along each axis, in voxels of the grid's
+        finest axis). Foreground is ``foreground``, else interior + boundary.
     options : SplitOptions
     labels : LabelMap, optional
         Classes on the same grid: each object takes the class of most of its voxels. Otherwise all are class 1.
@@ -80,6 +81,18 @@ def split_maps_steps(
     check_maps(maps, options)
     if labels is not None:
         require_same_grid(labels.grid, maps.grid, what="classes and maps", not_done="the objects were not separated")
+    found = yield from objects_of_maps_steps(maps, options, tile=tile)
+    names = {1: "object"}
+    if labels is not None:
+        found = replace(found, class_ids=_majority(found, labels))
+        names = labels.classes
+    return examine(_instances(found, maps, names), maps=maps)
+
+
+def objects_of_maps_steps(
+    maps: Volume, options: SplitOptions, *, tile: tuple[int, ...] | None = None
+) -> Steps[Objects]:
+    """Separate objects by maps as `split_maps_steps` does, without score and flags."""
     grid = maps.grid
 
     def classes(box: Box) -> npt.NDArray[np.bool_]:
@@ -95,12 +108,12 @@ def split_maps_steps(
         levels_of(heights[core], out)
 
     rule = rule_for(options, grid.spacing, grid.voxel_size, mask=False)
-    found = yield from objects_steps(Scene(grid.shape, grid.spacing, classes, levels, rule), tile)
-    names = {1: "object"}
-    if labels is not None:
-        found = replace(found, class_ids=_majority(found, labels))
-        names = labels.classes
-    return examine(_instances(found, maps, names), maps=maps)
+    if options.decoder == "offsets":
+        widths = tuple(options.smoothing / s for s in grid.spacing)
+        scene = Scene(grid.shape, grid.spacing, classes, None, rule, ways=lambda box: ways(maps, box), widths=widths)
+    else:
+        scene = Scene(grid.shape, grid.spacing, classes, levels, rule)
+    return (yield from objects_steps(scene, tile))
 
 
 def split_mask(labels: LabelMap, *, options: SplitOptions = DEFAULTS) -> Instances:
@@ -133,11 +146,15 @@ def split_mask_steps(
     labels: LabelMap, *, options: SplitOptions = DEFAULTS, tile: tuple[int, ...] | None = None
 ) -> Steps[Instances]:
     """Do the work of `split_mask`, yielding on the way; `tile` as in `split_maps_steps`."""
+    found = yield from objects_steps(mask_scene(labels, options), tile)
+    return examine(_instances(found, labels, _names(labels, found)), waists=found.waists)
+
+
+def mask_scene(labels: LabelMap, options: SplitOptions) -> Scene:
+    """Return what the objects of a bare mask are found in."""
     grid = labels.grid
     rule = rule_for(options, grid.spacing, grid.voxel_size, mask=True)
-    scene = Scene(grid.shape, grid.spacing, lambda box: np.asarray(labels.array[box]), None, rule)
-    found = yield from objects_steps(scene, tile)
-    return examine(_instances(found, labels, _names(labels, found)), waists=found.waists)
+    return Scene(grid.shape, grid.spacing, lambda box: np.asarray(labels.array[box]), None, rule)
 
 
 def components(labels: LabelMap, *, min_voxels: int = 0, min_volume: float = 0.0) -> Instances:

@@ -40,15 +40,22 @@ class _Plan:
     warnings: tuple[Notice, ...]
 
 
-def probe_zarr(path: Path, options: ReadOptions) -> Probe:
+def probe_zarr(path: Path, options: ReadOptions, *, any_size: bool = False) -> Probe:
     """Tell from its metadata what an OME-Zarr folder holds; no chunk is opened.
+
+    Parameters
+    ----------
+    path : Path
+    options : ReadOptions
+    any_size : bool
+        Also answer for images that do not fit into memory.
 
     Raises
     ------
     InputError
         For plain Zarr without axes, a size over the limit, data outside the folder, unsafe codecs, or no data at all.
     """
-    plan = _plan(path, options)
+    plan = _plan(path, options, any_size=any_size)
     n_bytes = plan.grid.n_voxels * len(plan.kept) * plan.array.dtype.itemsize
     names = tuple(plan.names[c] for c in plan.kept)
     return Probe(str(path), "zarr", plan.grid, plan.array.dtype.name, names, n_bytes, warnings=plan.warnings)
@@ -79,7 +86,7 @@ def read_zarr(path: Path, options: ReadOptions) -> Volume:
     return Volume(array, plan.grid, names, source, plan.warnings)
 
 
-def _plan(path: Path, options: ReadOptions) -> _Plan:
+def _plan(path: Path, options: ReadOptions, *, any_size: bool = False) -> _Plan:
     attributes = group_attributes(path)
     image, level = _finest(path, attributes)
     axes, units = _axes(path, image)
@@ -88,7 +95,8 @@ def _plan(path: Path, options: ReadOptions) -> _Plan:
         raise refusal(path, f"{len(array.shape)} axes with {len(axes)} names", "one name per axis")
     sizes = dict(zip(axes, array.shape, strict=True))
     fixed = {"t": chosen_frame(path, sizes.get("t", 1), options)}
-    check_size(path, array.n_bytes // sizes.get("t", 1), options.max_bytes)
+    if not any_size:
+        check_size(path, array.n_bytes // sizes.get("t", 1), options.max_bytes)
     check_size(path, math.prod(array.chunks) * array.dtype.itemsize, options.max_bytes)
     files = _existing(path, array)
     names = _names(attributes, sizes.get("c", 1))

@@ -20,6 +20,8 @@ from medseg.nets.losses import Loss
 Batch = tuple[Tensor, Tensor]
 Batches = Callable[[int], Iterator[Batch]]
 """Epoch number → the batches of that epoch: (b, c, *s) float32 images and (b, k, *s) targets. A pure function."""
+Objective = Callable[[nn.Module, Batch, int], Tensor]
+"""Network as the fabric wraps it, a batch on its device, number of the step → the loss, a scalar."""
 Scorer = Callable[[nn.Module], dict[str, float]]
 """Averaged network in evaluation mode → named validation scores; ``score`` is the one to maximise."""
 
@@ -52,6 +54,11 @@ class EpochReport:
     scores: dict[str, float]
 
 
+def supervised(loss: Loss) -> Objective:
+    """Return the objective of a network whose answer is compared with the targets."""
+    return lambda network, batch, _: loss(network(batch[0]), batch[1])
+
+
 @dataclass(slots=True)
 class _State:
     network: nn.Module
@@ -64,7 +71,7 @@ class _State:
 
 def fit(
     make_network: Callable[[], nn.Module],
-    loss: Loss,
+    objective: Objective,
     batches: Batches,
     score: Scorer,
     *,
@@ -83,8 +90,8 @@ def fit(
     ----------
     make_network : callable
         Builds the network; called once, after seeding.
-    loss : callable
-        On the network's output and the targets.
+    objective : callable
+        See `Objective`; `supervised` makes one of a loss.
     batches : callable
         See `Batches`.
     score : callable
@@ -121,7 +128,7 @@ def fit(
     wrapped, _ = fabric.setup(network, optimiser)
     while _progress(state, settings, 0.0) < 1.0:
         start = monotonic()
-        mean_loss = _one_epoch(state, wrapped, loss, batches(state.epoch), settings, fabric, start)
+        mean_loss = _one_epoch(state, wrapped, objective, batches(state.epoch), settings, fabric, start)
         state.epoch += 1
         progress = _progress(state, settings, monotonic() - start)
         due = state.epoch % settings.validate_every == 0 or progress >= 1.0
@@ -137,7 +144,7 @@ def fit(
 def _one_epoch(
     state: _State,
     wrapped: nn.Module,
-    loss: Loss,
+    objective: Objective,
     batches: Iterator[Batch],
     settings: FitSettings,
     fabric: Fabric,
@@ -150,12 +157,14 @@ def _one_epoch(
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         images, targets = fabric.to_device((images, targets))
-        value = loss(wrapped(images), targets)
+        value = objective(wrapped, (images, targets), state.step)
         if not math.isfinite(value.item()):
             raise _diverged(state.epoch)
         state.optimiser.zero_grad(set_to_none=True)
         fabric.backward(value)
-        nn.utils.clip_grad_norm_(state.network.parameters(), 12.0)
+        # a finite loss may still have a gradient that is not: its step would ruin the weights that are kept
+        if not math.isfinite(nn.utils.clip_grad_norm_(state.network.parameters(), 12.0).item()):
+            raise _diverged(state.epoch)
         state.optimiser.step()
         state.step += 1
         _follow(state, settings)

@@ -11,6 +11,7 @@ from medseg.grid import Grid
 from medseg.labels import Instances, LabelMap
 from medseg.measure.diameter import longest_diameter, longest_slice_diameter
 from medseg.measure.neighbours import nearest_distances, touching
+from medseg.measure.shape import shape_columns
 from medseg.ops.agreement import require_same_grid
 from medseg.ops.feret import crowd_diameters
 from medseg.ops.moments import Moments, intensities, moments
@@ -44,8 +45,12 @@ def measure(labels: LabelMap | Instances, image: Volume | None = None) -> pd.Dat
           ``area_px`` after the grid;
         - ``bbox_{axis}_start, bbox_{axis}_stop``: voxel indices, stop exclusive (axes i, j, k; z, y, x in images);
         - ``centroid_{x,y,z}_{unit}``: world position, in patient space RAS+ (x to the right, y forward, z up);
-        - for instances ``equivalent_diameter_{unit}`` (of the disc or ball of equal size), ``nearest_neighbour_{unit}``
-          (between centroids, empty for a lone object) and ``neighbours_touching`` (objects that share a face);
+        - for instances ``equivalent_diameter_{unit}`` (of the disc or ball of equal size); ``perimeter_{unit}`` and
+          ``circularity`` (4 pi area / perimeter^2) in 2-D, ``surface_{unit}2`` and ``sphericity`` (surface of the ball
+          of equal volume / surface) in 3-D, boundaries by Crofton's formula; ``solidity`` (voxels / voxels whose centre
+          lies in the convex hull of the voxel centres); ``eccentricity`` (of the ellipse or ellipsoid with the same
+          second moments); ``nearest_neighbour_{unit}`` (between centroids, empty for a lone object) and
+          ``neighbours_touching`` (objects that share a face);
         - ``longest_diameter_{unit}``: largest distance between two voxel centres, 0 for a single voxel;
         - ``longest_axial_diameter_mm`` (patient space): the same within one slice, slices taken across the index
           axis that runs closest to the patient's foot-to-head direction;
@@ -146,6 +151,7 @@ def _among_others(array: Any, found: Moments, grid: Grid) -> dict[str, Any]:
     diameter = np.sqrt(size * 4.0 / np.pi) if disc else np.cbrt(size * 6.0 / np.pi)
     return {
         f"equivalent_diameter_{grid.unit}": diameter,
+        **shape_columns(array, found, grid),
         f"nearest_neighbour_{grid.unit}": nearest_distances(grid.world(found.centroid)),
         "neighbours_touching": touching(array, found.ids),
     }

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from medseg.errors import Notice, OutputError, ResourceError
 from medseg.ops.tiles import gaussian, starts
-from medseg.progress import Pace, Steps
+from medseg.progress import FinishEarly, Pace, Steps
 
 Floats = npt.NDArray[np.float32]
+SURE = 20.0
+"""Logit of the background, the first channel, where a run that was stopped has not looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def predict_maps(
     maps : (n_out, *s) float32 array
         Blended logits.
     notices : tuple of Notice
+        W_PARTIAL after `FinishEarly`: voxels whose tiles are all finished are as they would be in the whole run, the
+        others are surely background, the first channel.
 
     Raises
     ------
@@ -105,23 +109,49 @@ def _run(network: nn.Module, image: Floats, options: TileOptions, rung: _Rung) -
     sums = torch.zeros((options.n_out, *shape), dtype=torch.float32, device=rung.sums_on)
     source = torch.from_numpy(image if image.flags.writeable else image.copy())
     pace = Pace("segmenting", len(places))
-    yield pace.at(0)
     done = 0
-    for group in _groups(places, rung.batch):
-        boxes = [tuple(slice(s, s + p) for s, p in zip(place, options.patch, strict=True)) for place in group]
-        tiles = torch.stack([source[(slice(None), *box)] for box in boxes]).to(rung.device)
-        answers = _answer(network, tiles, options, rung).to(rung.sums_on)
-        for box, answer in zip(boxes, answers, strict=True):
-            sums[(slice(None), *box)] += answer * window
-        done += len(group)
+    try:
         yield pace.at(done)
+        for group in _groups(places, rung.batch):
+            boxes = [_box(place, options.patch) for place in group]
+            tiles = torch.stack([source[(slice(None), *box)] for box in boxes]).to(rung.device)
+            answers = _answer(network, tiles, options, rung).to(rung.sums_on)
+            for box, answer in zip(boxes, answers, strict=True):
+                sums[(slice(None), *box)] += answer * window
+            done += len(group)
+            yield pace.at(done)
+    except FinishEarly:
+        if done == 0:
+            raise
+    _divide_by_weights(sums, factors, axis_starts)
+    if done < len(places):
+        rung.notices.append(stopped_notice(done, len(places), "tiles"))
+    for place in places[done:]:
+        unseen = sums[(slice(None), *_box(place, options.patch))]
+        unseen.zero_()
+        unseen[0] = SURE
+    return sums.cpu().numpy()
+
+
+def _divide_by_weights(sums: Tensor, factors: list[Tensor], axis_starts: list[tuple[int, ...]]) -> None:
     # the weights of all tiles factorise by axis, so no volume of weights is needed
-    for axis, (factor, begins) in enumerate(zip(factors, axis_starts, strict=True)):
-        weight = torch.zeros(shape[axis], device=rung.sums_on)
+    for axis, (factor, begins) in enumerate(zip(factors, axis_starts, strict=True), start=1):
+        weight = torch.zeros(sums.shape[axis], device=sums.device)
         for begin in begins:
             weight[begin : begin + len(factor)] += factor
-        sums /= weight.reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    return sums.cpu().numpy()
+        sums /= weight.reshape([-1 if a == axis else 1 for a in range(1, sums.ndim)])
+
+
+def stopped_notice(done: int, total: int, what: str) -> Notice:
+    """Return the notice of a run that was stopped after `done` of `total` tiles or slices.
+
+    Examples
+    --------
+    >>> print(stopped_notice(3, 12, "tiles"))
+    W_PARTIAL: stopped after 3 of 12 tiles (25 %); the rest was not looked at and is background
+    """
+    share = f"{done} of {total} {what} ({100 * done // total} %)"
+    return Notice("W_PARTIAL", f"stopped after {share}; the rest was not looked at and is background")
 
 
 def _answer(network: nn.Module, tiles: Tensor, options: TileOptions, rung: _Rung) -> Tensor:
@@ -188,6 +218,10 @@ def _padded(image: Floats, patch: tuple[int, ...]) -> tuple[Floats, tuple[slice,
     if not any(before) and not any(after):
         return image, inner
     return np.pad(image, [(0, 0), *zip(before, after, strict=True)]), inner
+
+
+def _box(place: tuple[int, ...], patch: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(slice(start, start + length) for start, length in zip(place, patch, strict=True))
 
 
 def _groups(places: list[Any], size: int) -> Iterator[list[Any]]:

@@ -12,6 +12,7 @@ from medseg.ops.compiled import kernels
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
 
 _LARGEST_TABLE = 1 << 24
 
@@ -46,8 +47,8 @@ def moments(array: npt.NDArray[Any]) -> Moments:
     >>> found.ids.tolist(), found.voxels.tolist(), found.centroid.tolist()
     ([7], [2], [[0.5, 1.0]])
     """
-    order = _memory_order(array)
-    ids, numbers, place = _placed(array.transpose(order))
+    order = memory_order(array)
+    ids, numbers, place = placed(array.transpose(order))
     solid = numbers.reshape((1,) * (3 - array.ndim) + numbers.shape)
     loops = kernels("moments_kernels")
     locate = _located if loops is None else loops.located
@@ -71,8 +72,8 @@ def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
     (n, 4) float64 array
         Rows as in `moments`; NaN where an id covers no finite value. The deviation is that of the population.
     """
-    order = _memory_order(array)
-    ids, numbers, place = _placed(array.transpose(order))
+    order = memory_order(array)
+    ids, numbers, place = placed(array.transpose(order))
     values = np.ascontiguousarray(channel.transpose(order))
     loops = kernels("moments_kernels")
     summarise = _summarised if loops is None else loops.summarised
@@ -80,7 +81,7 @@ def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
     return found
 
 
-def _placed(array: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[Any], npt.NDArray[np.int32]]:
+def placed(array: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[Any], npt.NDArray[np.int32]]:
     """Return the ids without 0, an array of numbers, and a table from each number to the id's place, from 1.
 
     The numbers are the ids themselves unless those are so large that the table would be too.
@@ -109,7 +110,7 @@ def _seen(array: npt.NDArray[Any], top: int) -> npt.NDArray[np.bool_]:
     return seen
 
 
-def _memory_order(array: npt.NDArray[Any]) -> list[int]:
+def memory_order(array: npt.NDArray[Any]) -> list[int]:
     """Return the axes from the slowest to the fastest: a walk across the memory takes several times longer."""
     return sorted(range(array.ndim), key=lambda a: -abs(array.strides[a]))
 

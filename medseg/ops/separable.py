@@ -58,6 +58,43 @@ def resized(values: Values, shape: tuple[int, ...], *, order: Literal[0, 1, 3]) 
     return axes.inverse().apply(made)
 
 
+def resized_part(values: Values, shape: tuple[int, ...], box: tuple[slice, ...]) -> Floats32:
+    """Return a box of ``resized(values, shape, order=1)``, bit for bit, without making the rest.
+
+    Parameters
+    ----------
+    values : (*spatial) array
+        2-D or 3-D, its last axis fastest in memory; no axis may have fewer new voxels than old ones.
+    shape : (n,) ints
+    box : (n,) slices
+        Start and stop within `shape`.
+
+    Examples
+    --------
+    >>> resized_part(np.array([[0, 4]]), (1, 4), (slice(0, 1), slice(1, 3))).tolist()
+    [[1.0, 3.0]]
+    """
+    bands: list[Band | None] = []
+    source = []
+    for n, m, part in zip(values.shape, shape, box, strict=True):
+        whole = _same(n) if n == m else band(n, m, 1)
+        first, weights = whole.first[part], whole.weights[part]
+        low, high = int(first.min()), int(first.max()) + weights.shape[1]
+        source.append(slice(low, high))
+        bands.append(None if n == m else Band(first - low, weights))
+    cut = np.ascontiguousarray(values[tuple(source)])
+    kind = cut.dtype.newbyteorder("=")
+    solid = cut.astype(kind if kind in _READ_DIRECTLY else np.float32, copy=False)
+    flat = solid.ndim == 2
+    axes = [None, *bands] if flat else bands
+    solid = solid[None] if flat else solid
+    # of axes that grow or stay the first comes last, as in the whole; in a small box it may look as if it shrank
+    made = _within_planes(solid, axes[1], axes[2]) if axes[1] is not None or axes[2] is not None else solid
+    made = made if axes[0] is None else _along_planes(made, axes[0])
+    made = made.astype(np.float32, copy=False)
+    return made[0] if flat else made
+
+
 def band(n_old: int, n_new: int, order: Literal[1, 3]) -> Band:
     """Return the weights of one axis; voxels beyond the ends repeat the outermost ones.
 

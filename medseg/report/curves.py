@@ -16,7 +16,13 @@ from medseg.report.lettering import write_text
 
 _WIDTH, _HEIGHT = 1200, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 250, 48, 44
-_DIAGRAMS = {"loss": "loss", "dice": "Dice on validation cases"}
+_DIAGRAMS = {
+    "loss": "loss",
+    "dice": "Dice on validation cases",
+    "_ap": "average precision on validation cases",
+}
+_ALWAYS = 2
+"""Diagrams on the page at least: without a line of validation, that of Dice stands empty."""
 _FINE = 3
 """Lines are drawn this much finer and averaged: Pillow draws none without steps."""
 _MOST_LETTERS = 22
@@ -26,7 +32,7 @@ Line = list[tuple[float, float]]
 
 
 def curves(rows: Sequence[dict[str, float]], *, title: str = "training") -> Image.Image:
-    """Draw every column whose name holds ``loss`` in one diagram, every ``dice`` column in another, over the epoch.
+    """Draw the columns whose name holds ``loss`` in one diagram, ``dice`` or ``_ap`` in another, over the epoch.
 
     Parameters
     ----------
@@ -46,11 +52,14 @@ def curves(rows: Sequence[dict[str, float]], *, title: str = "training") -> Imag
     (1200, 840)
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    page = Image.new("RGB", (_WIDTH, _HEIGHT * 2), PAPER)
-    for place, (word, heading) in enumerate(_DIAGRAMS.items()):
-        lines = {name: _points(rows, name) for name in columns if word in name.lower()}
+    named = {word: [c for c in columns if word in c.lower()] for word in _DIAGRAMS}
+    words = ["loss", *(word for word in ("dice", "_ap") if named[word])]
+    words = words if len(words) >= _ALWAYS else list(_DIAGRAMS)[:_ALWAYS]
+    page = Image.new("RGB", (_WIDTH, _HEIGHT * len(words)), PAPER)
+    for place, word in enumerate(words):
+        lines = {name: _points(rows, name) for name in named[word]}
         top = None if word == "loss" else 1.0
-        page.paste(_diagram(lines, f"{title}: {heading}", top), (0, place * _HEIGHT))
+        page.paste(_diagram(lines, f"{title}: {_DIAGRAMS[word]}", top), (0, place * _HEIGHT))
     return page
 
 

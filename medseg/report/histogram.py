@@ -13,7 +13,7 @@ _LEFT, _BOTTOM, _TOP = 56, 40, 12
 _MOST_BINS = 40
 _TAIL = 99.0
 _ROOMY = 1.5
-_TICKS = 6
+_TICKS = 7
 
 
 def histogram_svg(values: Sequence[float], *, label: str) -> str:
@@ -54,10 +54,11 @@ def _drawn(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], label:
         f' height="{tall * n / highest:.1f}"><title>{edges[k]:.4g} to {edges[k + 1]:.4g}: {n}</title></rect>'
         for k, n in enumerate(counts)
     )
+    low, high = float(edges[0]), float(edges[-1])
     marks = "".join(
-        f'<text x="{_LEFT + (_WIDTH - _LEFT - 10) * t:.1f}" y="{floor + 16}" text-anchor="middle">'
-        f"{edges[0] + (edges[-1] - edges[0]) * t:.3g}</text>"
-        for t in np.linspace(0, 1, _TICKS)
+        f'<text x="{_LEFT + (_WIDTH - _LEFT - 10) * (value - low) / (high - low):.1f}" y="{floor + 16}"'
+        f' text-anchor="middle">{value:,.10g}</text>'
+        for value in _round_values(low, high)
     )
     words = f"{label}; the last bar holds {beyond} larger ones" if beyond else label
     return (
@@ -67,3 +68,19 @@ def _drawn(counts: npt.NDArray[np.int64], edges: npt.NDArray[np.float64], label:
         f'<text x="{_LEFT - 6}" y="{floor}" text-anchor="end">0</text>'
         f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(words)}</text></svg>'
     )
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Return a few round numbers from `low` to shortly below `high`, where a text in the middle still has room.
+
+    Examples
+    --------
+    >>> _round_values(4.0, 1380.0)
+    [200.0, 400.0, 600.0, 800.0, 1000.0, 1200.0]
+    """
+    rough = (high - low) / _TICKS
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = float(next(f * power for f in (1.0, 2.0, 5.0, 10.0) if f * power >= rough * (1 - 1e-9)))
+    first, last = int(np.ceil(low / step - 1e-9)), int(np.floor((high - 0.03 * (high - low)) / step))
+    digits = max(0, -int(np.floor(np.log10(step))))
+    return [round(k * step, digits) for k in range(first, last + 1)]

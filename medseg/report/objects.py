@@ -9,16 +9,20 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from medseg.labels import HARMLESS_FLAGS, Instances
-from medseg.report.colours import Colour, colour
+from medseg.report.colours import Colour
 from medseg.report.lettering import write_text
 from medseg.report.panel import Picture
 
 FLAGGED: Colour = (255, 70, 40)
 """Outline of objects with a flag other than lying at the edge."""
+_CALM: tuple[Colour, ...] = ((255, 226, 60), (70, 222, 255), (150, 255, 90), (255, 185, 240), (60, 255, 190))
+"""Outlines bright enough for dark ground; a dark line around them sets them off from light ground."""
 MOST_NUMBERS = 600
 _FINE = 2
 _REACH = 3
 _TINT = 0.10
+_DARK = 2
+_SHADE = 0.6
 _SMALLEST = 15.0
 """Objects narrower than this, in pixels of the display, get no number: it would hide them."""
 
@@ -53,7 +57,7 @@ def outlined(picture: Picture, plane: npt.NDArray[Any], instances: Instances, *,
     small = ranks.reshape(plane.shape).astype(np.int32) + int(ids[0] != 0)
     present = ids[ids != 0]
     fine = _enlarged(small, (height * _FINE, width * _FINE))
-    cover = np.where(fine > 0, np.where(_edge(fine), 1.0, _TINT), 0.0).astype(np.float32)
+    cover = np.where(fine > 0, np.where(_edge(fine), 1.0, _TINT), _shade(fine)).astype(np.float32)
     flagged = {segment.id for segment in instances.segments if needs_eyes(segment.flags)}
     table = np.array([(0, 0, 0), *(FLAGGED if i in flagged else _calm(int(i)) for i in present)], np.float32)
     paint = _averaged(table[fine] * cover[..., None])
@@ -63,9 +67,8 @@ def outlined(picture: Picture, plane: npt.NDArray[Any], instances: Instances, *,
 
 
 def _calm(number: int) -> Colour:
-    """Return an object's colour, kept away from the signal colour."""
-    red, green, blue = colour(number + 7)
-    return (blue, green, red) if red > 200 and green < 140 and blue < 110 else (red, green, blue)
+    """Return an object's colour: bright, apart from the neighbours' in number, and far from the signal colour."""
+    return _CALM[number % len(_CALM)]
 
 
 def _edge(fine: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
@@ -75,6 +78,14 @@ def _edge(fine: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     reach = 2 * _REACH - 1
     highest = ndimage.maximum_filter(fine, reach, mode="nearest")
     return np.asarray(highest != ndimage.minimum_filter(fine, reach, mode="nearest"))
+
+
+def _shade(fine: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    """Return how dark the ground is drawn just outside of each object."""
+    from scipy import ndimage
+
+    near = ndimage.maximum_filter(fine, 2 * _DARK + 1, mode="nearest") > 0
+    return np.where(near & (fine == 0), np.float32(_SHADE), np.float32(0.0))
 
 
 def _enlarged(small: npt.NDArray[np.int32], shape: tuple[int, int]) -> npt.NDArray[np.int32]:

@@ -13,19 +13,26 @@ from medseg.report.histogram import histogram_svg
 
 _STYLE = """
 :root { color-scheme: light dark; }
-body { font: 16px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { margin-top: 2.2rem; }
+body { font: 16px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; font-size: 1.25rem; }
 .quiet { color: #777; } .warn { border-left: 4px solid #d95f02; padding: .4rem .8rem; margin: 1rem 0; }
-.figures { display: flex; flex-wrap: wrap; gap: 2rem; margin: 1rem 0; }
-.figures b { display: block; font-size: 1.7rem; }
-.image { margin: 1.4rem 0; } .image img { max-width: 100%; border-radius: 4px; display: block; }
-.image h3 { margin: 0 0 .2rem; font-size: 1.05rem; } .why { color: #d95f02; }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem 2.2rem; margin: 1.2rem 0; }
+.figures b { display: block; font-size: 1.7rem; line-height: 1.2; }
+.image { margin: 1.4rem 0; } .image img { width: 100%; height: auto; border-radius: 4px; display: block; }
+.image h3 { margin: 0 0 .3rem; font-size: 1rem; overflow-wrap: anywhere; } .why { color: #c2500a; margin: 0 0 .4rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.2rem; }
+.gallery .image { margin: 0; } .gallery h3 { font-weight: 500; font-size: .9rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
+td:first-child { max-width: 22rem; overflow: hidden; text-overflow: ellipsis; }
+svg { max-width: 100%; height: auto; }
 svg text { fill: currentColor; font: 12px system-ui, sans-serif; } svg rect { fill: #4c9fd6; }
 svg line { stroke: #8888; }
+@media (max-width: 40rem) { td:first-child { max-width: 9rem; } th, td { padding: .25rem .5rem; } }
+@media (prefers-color-scheme: dark) { .why { color: #ff9a5c; } .quiet { color: #999; } }
+@media print { .image { break-inside: avoid; } }
 """
 
 
@@ -93,23 +100,37 @@ class Page:
             self._eyes_first(),
             *self._histograms(),
             self._table(),
+            self._others(),
             "</body></html>\n",
         ]
         return "\n".join(part for part in parts if part)
 
     def _figures(self) -> str:
         counted = [image for image in self.images if image.figures]
-        total = sum(image.figures.get("count") or 0 for image in counted)
+        counts = [int(image.figures.get("count") or 0) for image in counted]
+        shares = [float(image.figures.get("flagged_share") or 0.0) for image in counted]
+        flagged = round(sum(n * share for n, share in zip(counts, shares, strict=True)))
         remarkable = sum(bool(image.reasons) for image in self.images)
-        facts = [(len(counted), "images counted"), (total, "objects"), (remarkable, "images that need a look")]
+        lost = len(self.images) - len(counted)
+        facts = [(len(counted), "images counted"), *([(lost, "not counted")] if lost else []), (sum(counts), "objects")]
+        facts += [(flagged, "objects with a flag"), (remarkable, "images that need a look")]
         boxes = "".join(f"<div><b>{number:,}</b>{words}</div>" for number, words in facts)
         return f'<div class="figures">{boxes}</div>'
 
     def _eyes_first(self) -> str:
-        shown = [image for image in self.images if image.thumbnail is not None or image.reasons]
+        shown = [image for image in self.images if image.reasons]
         if not shown:
             return ""
-        return "<h2>Images, those that most need eyes first</h2>\n" + "\n".join(_figure(image) for image in shown)
+        return "<h2>Images that need a look, most urgent first</h2>\n" + "\n".join(_figure(image) for image in shown)
+
+    def _others(self) -> str:
+        shown = [image for image in self.images if image.thumbnail is not None and not image.reasons]
+        if not shown:
+            return ""
+        hidden = sum(image.thumbnail is None and not image.reasons for image in self.images)
+        more = f'\n<p class="quiet">and {hidden:,} more, see the table</p>' if hidden else ""
+        every = "\n".join(_figure(image) for image in shown)
+        return f'<h2>The other images, most flags first</h2>\n<div class="gallery">{every}</div>{more}'
 
     def _histograms(self) -> list[str]:
         return [
@@ -119,7 +140,8 @@ class Page:
         ]
 
     def _table(self) -> str:
-        columns = list(dict.fromkeys(name for image in self.images for name in image.figures))
+        known = (name for image in self.images for name, value in image.figures.items() if value is not None)
+        columns = sorted(set(known), key=list(dict.fromkeys(n for i in self.images for n in i.figures)).index)
         head = "".join(f"<th>{_text(name)}</th>" for name in ("image", *(_heading(c) for c in columns), "state"))
         rows = "\n".join(
             f"<tr><td>{_name(image)}</td>"

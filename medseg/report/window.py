@@ -12,7 +12,6 @@ from medseg.labels import Instances, LabelMap
 from medseg.volume import Volume
 
 _SAMPLES = 400_000
-_SOFT_TISSUE = (-160.0, 240.0)
 _AIR = -700.0
 
 
@@ -29,6 +28,45 @@ class Window:
         return f"{self.name} {numbers}".strip()
 
 
+CT_WINDOWS = {
+    "soft tissue": Window(-160.0, 240.0, "CT soft tissue"),
+    "brain": Window(0.0, 80.0, "CT brain"),
+    "lung": Window(-1350.0, 150.0, "CT lung"),
+    "bone": Window(-500.0, 1300.0, "CT bone"),
+}
+"""Ranges of Hounsfield units that radiologists know by name."""
+
+
+def modality(volume: Volume) -> str:
+    """Return the modality as DICOM writes it (CT, MR ...), or "" where it is not known for sure.
+
+    A DICOM series says it itself. Of other files only CT is recognised, by values that are unmistakably Hounsfield
+    units: air far below zero and tissue around it.
+    """
+    said = str(volume.source.details.get("modality") or "") if volume.source else ""
+    if said:
+        return said
+    values = _sample(volume.array[0])
+    finite = values[np.isfinite(values)]
+    return "CT" if finite.size and _is_hounsfield(volume, finite) else ""
+
+
+def opening_window(array: Any, volume: Volume | None = None) -> Window:
+    """Choose the range of values with which an image is first shown.
+
+    Parameters
+    ----------
+    array : (1, ...) array
+        The channel that is shown.
+    volume : Volume, optional
+        What it belongs to: CT opens with the soft-tissue window, anything else without its outermost half percents.
+    """
+    if volume is not None and modality(volume) == "CT":
+        return CT_WINDOWS["soft tissue"]
+    values = _sample(array[0])
+    return _percentiles(values[np.isfinite(values)])
+
+
 def display_window(volume: Volume, labels: LabelMap | Instances) -> Window:
     """Choose a range of values that shows the image well.
 
@@ -37,11 +75,16 @@ def display_window(volume: Volume, labels: LabelMap | Instances) -> Window:
     """
     values = _sample(volume.array[0])
     finite = values[np.isfinite(values)]
+    soft = CT_WINDOWS["soft tissue"]
+    if finite.size and _is_hounsfield(volume, finite) and _mostly_inside(volume, labels, soft):
+        return soft
+    return _percentiles(finite)
+
+
+def _percentiles(finite: npt.NDArray[Any]) -> Window:
     if not finite.size:
         return Window(0.0, 1.0)
     low, high = (float(v) for v in np.percentile(finite, (0.5, 99.5)))
-    if _is_hounsfield(volume, finite) and _mostly_inside(volume, labels, _SOFT_TISSUE):
-        return Window(*_SOFT_TISSUE, name="CT soft tissue")
     if high <= low:
         low, high = float(finite.min()), float(finite.max())
     return Window(low, high if high > low else low + 1.0)
@@ -54,12 +97,12 @@ def _is_hounsfield(volume: Volume, finite: npt.NDArray[Any]) -> bool:
     return bool(np.percentile(finite, 2) < _AIR and tissue > 0.02)
 
 
-def _mostly_inside(volume: Volume, labels: LabelMap | Instances, window: tuple[float, float]) -> bool:
+def _mostly_inside(volume: Volume, labels: LabelMap | Instances, window: Window) -> bool:
     inside = volume.array[0][np.asarray(labels.array) != 0]
     if not inside.size:
         return True
     values = _sample(np.asarray(inside))
-    return bool(np.mean((values > window[0]) & (values < window[1])) > 0.5)
+    return bool(np.mean((values > window.low) & (values < window.high)) > 0.5)
 
 
 def _sample(array: Any) -> npt.NDArray[np.float32]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from medseg.learn.augment import Augmenter
 from medseg.learn.cases import Case
-from medseg.learn.fit import Batch, EpochReport, FitSettings, fit
+from medseg.learn.fit import Batch, EpochReport, FitSettings, fit, supervised
 from medseg.learn.sampling import sample
 from medseg.nets.build import Shape, build
 from medseg.nets.device import fast_half
@@ -70,7 +70,7 @@ def fit_cases(
     return (
         yield from fit(
             lambda: new_network(plan),
-            deeply_supervised(LOSSES[plan.training.loss]()),
+            supervised(deeply_supervised(LOSSES[plan.training.loss]())),
             _batches(training, plan, steps, budget.seed),
             lambda network: validation_dice(network, tuning, plan, device),
             settings=settings,

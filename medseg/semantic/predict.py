@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,19 +13,18 @@ from torch import nn
 from medseg.errors import Notice, UsageError
 from medseg.labels import LabelMap, smallest_integer_type
 from medseg.learn.preprocess import check_kind, to_working
-from medseg.models.card import Fingerprint, ModelCard
+from medseg.models.card import ModelCard
+from medseg.models.fits import extent_notice
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.argmax import labels_from_maps
 from medseg.ops.components import cleaned
 from medseg.ops.reorient import cropped
 from medseg.prediction import Prediction
-from medseg.progress import Progress, Steps
+from medseg.progress import FinishEarly, Progress, Steps
 from medseg.semantic.memory import check_memory
 from medseg.volume import Volume
 
 Box = tuple[tuple[int, int], ...]
-UNLIKE = 1.5
-"""Spacing or extent this many times outside the training range makes an image unlike the training data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def predict_steps(
     Returns
     -------
     Prediction
-        Labels on ``volume.grid``; maps on the working grid where asked for.
+        Labels on ``volume.grid``; maps on the working grid where asked for. After `FinishEarly`: the finished tiles,
+        background elsewhere, and W_PARTIAL.
 
     Raises
     ------
@@ -96,7 +97,8 @@ def predict_steps(
         half=options.half,
     )
     maps, more = yield from predict_maps(network, working.numpy(), options=tiles, device=device)
-    yield Progress("deciding", 0, 1)
+    with suppress(FinishEarly):  # all tiles are done
+        yield Progress("deciding", 0, 1)
     labels = _native_labels(maps, part, card)
     if options.roi is not None:
         labels = _back_in_place(labels, volume, options.roi)
@@ -148,22 +150,10 @@ def _size_notices(working: Volume, card: ModelCard) -> list[Notice]:
     if any(2 * n < p for n, p in zip(shape, patch, strict=True)):
         text = f"the image has {_sizes(shape)} voxels at the model's spacing, the model looks at {_sizes(patch)}"
         notices.append(Notice("W_SMALLER_THAN_PATCH", text))
-    reason = None if card.fingerprint is None else _unlike(working, card.fingerprint)
+    reason = extent_notice(card, working.grid)
     if reason:
         notices.append(Notice("W_OUT_OF_DISTRIBUTION", reason))
     return notices
-
-
-def _unlike(working: Volume, known: Fingerprint) -> str | None:
-    unit = working.grid.unit
-    extent = tuple(n * s for n, s in zip(working.grid.shape, working.grid.spacing, strict=True))
-    for axis, (own, low, high) in enumerate(zip(extent, known.extent_low, known.extent_high, strict=True)):
-        if not low / UNLIKE <= own <= high * UNLIKE:
-            return (
-                f"the image is {own:.0f} {unit} long along axis {axis} in the model's orientation, "
-                f"those of the training were {low:.0f} to {high:.0f} {unit}: the result is not to be trusted"
-            )
-    return None
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

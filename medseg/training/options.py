@@ -29,6 +29,8 @@ class TrainOptions:
     held_out, validation : float
         Shares of the cases (whole groups) kept for the card's scores, and for tuning, where the data set brings no
         split.
+    init : str, optional
+        A model, by name or folder, whose encoder a detector begins with.
     skip_unpaired : bool
         Go on without images that lack a label and labels that lack an image.
     licence, attribution, data_name : str
@@ -47,6 +49,7 @@ class TrainOptions:
     resume: bool = False
     held_out: float = 0.2
     validation: float = 0.1
+    init: str | None = None
     skip_unpaired: bool = False
     licence: str = "unknown"
     attribution: str = "unknown"

@@ -6,16 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
-from medseg.errors import InputError, OutputError, printable
+from medseg.errors import InputError, OutputError, UsageError, printable
+from medseg.io.options import ReadOptions
 from medseg.prediction import Prediction
 from medseg.progress import Progress, Steps
 from medseg.volume import Volume
 from medseg.workflow.inputs import Case
 from medseg.workflow.options import RunContext
+from medseg.workflow.partner import labels_reading, on_one_grid, partner_files, read_partner
 from medseg.workflow.provenance import record_of
 from medseg.workflow.reading import input_files, read_case, reading_for, seen_by_model
 from medseg.workflow.record import Record, load_record, outputs_that_differ, record_path
 from medseg.workflow.results import notices_of, write_outputs
+from medseg.workflow.splitting import LabelSplitter
 from medseg.workflow.staging import promote, staging, write_bytes
 
 
@@ -30,14 +33,18 @@ def case_steps(case: Case, run: RunContext) -> Steps[Record]:
     name = printable(case.name)
     begin = monotonic()
     yield Progress(f"{name}: reading", 0, 1)
-    volume, files = read_case(case, reading_for(run.options), run.segmenter.card.input.channels)
+    volume, files = read_case(case, _reading(run), run.segmenter.card.input.channels)
+    image = read_partner(case, run.options)
+    volume, shown = (volume, volume) if image is None else on_one_grid(volume, image)
+    files += partner_files(case, run.options)
     read_at = monotonic()
-    prediction = yield from _named(name, run.segmenter.segment_steps(seen_by_model(volume, run.options)))
-    _check_same_grid(case, volume, prediction)
+    segmenter = run.segmenter.onto(shown.grid) if isinstance(run.segmenter, LabelSplitter) else run.segmenter
+    prediction = yield from _named(name, segmenter.segment_steps(seen_by_model(volume, run.options)))
+    _check_same_grid(case, shown, prediction)
     segmented_at = monotonic()
     yield Progress(f"{name}: measuring and writing", 0, 1)
     with staging(run.out) as folder:
-        outputs, tables = write_outputs(case, run, volume, prediction, folder)
+        outputs, tables = write_outputs(case, run, shown, prediction, folder)
         timings = {
             "read": round(read_at - begin, 3),
             "segment": round(segmented_at - read_at, 3),
@@ -46,9 +53,9 @@ def case_steps(case: Case, run: RunContext) -> Steps[Record]:
         record = record_of(
             case,
             run,
-            (volume, files),
+            (shown, files),
             outputs=outputs,
-            notices=notices_of(volume, prediction, tables),
+            notices=notices_of(shown, prediction, tables),
             tables=tables,
             timings=timings,
         )
@@ -64,6 +71,10 @@ def case_steps(case: Case, run: RunContext) -> Steps[Record]:
     return record
 
 
+def _reading(run: RunContext) -> ReadOptions:
+    return labels_reading(run.options) if run.options.only_objects else reading_for(run.options)
+
+
 def complete_record(case: Case, run: RunContext) -> Record | None:
     """Return the record of a result that is complete and was made of the same input, model and options."""
     path = record_path(run.out, case.name)
@@ -76,9 +87,9 @@ def complete_record(case: Case, run: RunContext) -> Record | None:
             and record.model.sha256 == run.segmenter.folder_sha256
             and record.options_sha256 == run.options_sha256
             and record.input.series == case.series
-            and record.input.files == input_files(case)
+            and record.input.files == (*input_files(case), *partner_files(case, run.options))
         )
-    except InputError:
+    except (InputError, UsageError):
         return None
     return record if same and not outputs_that_differ(record, run.out) else None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.errors import MedsegError
+from medseg.errors import InputError, MedsegError
 from medseg.io.read import read_labels
 from medseg.labels import Instances
 from medseg.metrics.instances import instance_scores
@@ -15,7 +15,7 @@ from medseg.metrics.lesions import lesion_scores
 from medseg.ops.agreement import require_same_grid
 from medseg.progress import Pace, Progress, Steps
 from medseg.workflow.evaluation_of_objects import ObjectCase, ObjectEvaluation
-from medseg.workflow.pairs import Pair, find_label_pairs
+from medseg.workflow.pairs import Pair, Pairs, find_label_pairs
 
 LESION_EDGES_MM3 = (10.0, 100.0, 1000.0)
 """Borders of the volume bands of lesions in a scan: 0.01, 0.1 and 1 ml."""
@@ -33,7 +33,7 @@ def evaluate_objects_steps(
         Two folders (with their sub-folders) or two files. ``NAME_instances`` or ``NAME`` on one side belongs to either
         on the other. A voxel's number is an object.
     components : bool
-        The files hold masks or classes: every connected part is one object.
+        The files hold masks or classes, ``NAME_labels`` among them: every connected part is one object.
     size_edges : tuple of float
         Ascending borders of the size bands, as area or volume in the grid's unit.
 
@@ -49,7 +49,7 @@ def evaluate_objects_steps(
     InputError
         If no pair is found (E_INPUT_EMPTY).
     """
-    pairs = find_label_pairs(Path(predictions), Path(references), kind="instances")
+    pairs = _pairs(Path(predictions), Path(references), components)
     pace = Pace("comparing", len(pairs.matched))
     yield Progress("comparing", 0, len(pairs.matched))
     cases = [ObjectCase(name, error=error) for name, error in pairs.ambiguous]
@@ -58,6 +58,16 @@ def evaluate_objects_steps(
         yield pace.at(done)
     cases.sort(key=lambda case: case.name)
     return ObjectEvaluation(tuple(cases), pairs.without_prediction, pairs.without_reference)
+
+
+def _pairs(predictions: Path, references: Path, components: bool) -> Pairs:
+    """Pair files by name; parts are looked for in ``NAME_labels`` first, then in what holds objects already."""
+    if not components:
+        return find_label_pairs(predictions, references, kind="instances")
+    try:
+        return find_label_pairs(predictions, references, kind="semantic")
+    except InputError:
+        return find_label_pairs(predictions, references, kind="instances")
 
 
 def _compared(pair: Pair, components: bool, size_edges: tuple[float, ...]) -> ObjectCase:

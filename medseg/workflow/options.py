@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from medseg.instance.choice import SplitChoice
 from medseg.instance.options import SplitOptions
 from medseg.io.options import ReadOptions
 from medseg.measure.positive import Positive
@@ -15,10 +16,21 @@ from medseg.progress import Steps
 from medseg.volume import Volume
 from medseg.workflow.hashing import digest_of_options
 
-Split = Literal["none", "components", "watershed"]
+Split = Literal["none", "components", "watershed", "maskrcnn"]
 
 LABEL_SUFFIXES = {"nii.gz": ".nii.gz", "nii": ".nii", "nrrd": ".nrrd", "mha": ".mha", "tif": ".tif", "png": ".png"}
 """Formats of label images that may be asked for, and their suffixes."""
+
+
+def counting_model(split: str | None) -> str:
+    """Return the model that counts where none is named.
+
+    Examples
+    --------
+    >>> counting_model("maskrcnn")
+    'nuclei_maskrcnn'
+    """
+    return "nuclei_maskrcnn" if split == "maskrcnn" else "nuclei"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +53,16 @@ class RunOptions:
         Tiles per forward pass.
     save_maps : bool
         Keep the probability maps beside the labels.
-    split : {"none", "components", "watershed"}, optional
+    split : {"none", "components", "watershed", "maskrcnn"}, optional
         How objects are separated; what the model's card says when not given.
-    splitting : SplitOptions, optional
-        Numbers of the splitting, in the unit of the image; what the model's card says when not given.
+    splitting : SplitOptions or SplitChoice, optional
+        All or some numbers of the splitting, in the unit of the image; the model's card says the others.
     diameter : float, optional
         Median diameter of the objects in the unit of the image, for models that look for one size; else estimated.
     positive : Positive, optional
         Tell positive objects from negative ones by a stain or a channel.
+    image : Path, optional
+        The image that label images or maps belong to, or a folder of such images; only with `only_objects`.
     only_objects : bool
         Write no label map and no table of structures: the input is a label map itself.
     counts : bool
@@ -71,9 +85,10 @@ class RunOptions:
     batch: int = 1
     save_maps: bool = False
     split: Split | None = None
-    splitting: SplitOptions | None = None
+    splitting: SplitOptions | SplitChoice | None = None
     diameter: float | None = None
     positive: Positive | None = None
+    image: Path | None = None
     only_objects: bool = False
     counts: bool = False
     format: str | None = None
@@ -95,6 +110,7 @@ class RunOptions:
             "diameter": self.diameter,
             "only_objects": self.only_objects or None,
             "counts": self.counts or None,
+            "with_image": True if self.image is not None else None,  # its bytes stand among the input files
         }
         added["splitting"] = None if self.splitting is None else self.splitting.as_dict()
         added["positive"] = None if self.positive is None else asdict(self.positive)
@@ -142,8 +158,10 @@ def load_segmenter(options: RunOptions) -> Segmenter:
     ------
     ModelError
         If the model folder is refused.
+    UsageError
+        If the model cannot do what is asked of it.
     """
-    from medseg.pipeline import SegmentOptions, load_model
+    from medseg.pipeline import SegmentOptions, check_split, load_model
 
     model = load_model(options.model, device=options.device)
     by_default: Split | None = "watershed" if options.counts and model.card.task == "semantic" else None
@@ -157,6 +175,7 @@ def load_segmenter(options: RunOptions) -> Segmenter:
         splitting=options.splitting,
         diameter=options.diameter,
     )
+    check_split(model.card, chosen)
     return _PipelineSegmenter(model, chosen)
 
 

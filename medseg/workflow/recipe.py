@@ -9,10 +9,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from medseg.errors import UsageError
-from medseg.instance.options import SplitOptions
+from medseg.instance.choice import SplitChoice
+from medseg.instance.options import Decoder
 from medseg.io.options import ReadOptions
 from medseg.measure.positive import Positive
-from medseg.workflow.options import RunOptions
+from medseg.workflow.options import RunOptions, counting_model
 from medseg.workflow.staging import write_bytes
 
 MAX_BYTES = 1_000_000
@@ -40,15 +41,18 @@ class ReadingRecipe(_Strict):
 
 
 class SplittingRecipe(_Strict):
-    """Numbers of the splitting, in the unit of the image; see `medseg.instance.options.SplitOptions`."""
+    """Numbers of the splitting, in the unit of the image; see `medseg.instance.options.SplitOptions`.
 
-    decoder: Literal["combined", "boundary", "distance"] = "combined"
-    foreground_threshold: float = Field(0.5, ge=0, le=1)
-    seed_threshold: float = Field(0.5, ge=0, le=1)
-    min_depth: float = Field(0.15, ge=0, le=1)
-    min_distance: float = Field(0.0, ge=0)
-    smoothing: float = Field(0.0, ge=0)
-    min_size: float = Field(0.0, ge=0)
+    What is not given is what the model's card says.
+    """
+
+    decoder: Decoder | None = None
+    foreground_threshold: float | None = Field(None, ge=0, le=1)
+    seed_threshold: float | None = Field(None, ge=0, le=1)
+    min_depth: float | None = Field(None, ge=0, le=1)
+    min_distance: float | None = Field(None, ge=0)
+    smoothing: float | None = Field(None, ge=0)
+    min_size: float | None = Field(None, ge=0)
 
 
 class SegmentRecipe(ReadingRecipe):
@@ -66,7 +70,7 @@ class SegmentRecipe(ReadingRecipe):
     resume: bool = False
     overwrite: bool = False
     strict: bool = False
-    split: Literal["none", "components", "watershed"] | None = None
+    split: Literal["none", "components", "watershed", "maskrcnn"] | None = None
     splitting: SplittingRecipe | None = None
     diameter: float | None = Field(None, gt=0)
 
@@ -75,9 +79,14 @@ class CountRecipe(SegmentRecipe):
     """Options of ``count``."""
 
     model: str = "nuclei"
-    split: Literal["components", "watershed"] | None = None
+    split: Literal["components", "watershed", "maskrcnn"] | None = None
     positive_stain: str | None = None
     positive_threshold: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_suits_the_split(cls, given: Any) -> Any:
+        return {"model": counting_model(given.get("split")), **given} if isinstance(given, dict) else given
 
 
 class SplitRecipe(SplittingRecipe, ReadingRecipe):
@@ -86,6 +95,7 @@ class SplitRecipe(SplittingRecipe, ReadingRecipe):
     inputs: tuple[str, ...] = Field(min_length=1)
     out: str
     method: Literal["components", "watershed"] = "watershed"
+    image: str | None = None
     format: Format | None = None
     resume: bool = False
     overwrite: bool = False
@@ -98,6 +108,7 @@ class MeasureRecipe(ReadingRecipe):
     labels: str
     out: str
     image: str | None = None
+    kind: Literal["semantic", "instances"] | None = None
 
 
 class EvaluateRecipe(_Strict):
@@ -122,8 +133,9 @@ class TrainRecipe(_Strict):
 
     dataset: str
     out: str
-    task: Literal["semantic", "instance"] = "semantic"
+    task: Literal["semantic", "instance", "detection"] = "semantic"
     plan: str | None = None
+    init: str | None = None
     arch: str | None = None
     loss: str | None = None
     minutes: float | None = Field(None, gt=0)
@@ -243,7 +255,7 @@ def run_of_recipe(recipe: Recipe) -> tuple[list[str], Path, RunOptions]:
         raise _refused(None, f"a recipe for {recipe.verb}", expected="a recipe for segment or count")
     options = recipe.checked().model_dump()
     if options["splitting"] is not None:
-        options["splitting"] = SplitOptions(**options["splitting"])
+        options["splitting"] = SplitChoice(**options["splitting"])
     if recipe.verb == "count":
         stain, threshold = options.pop("positive_stain"), options.pop("positive_threshold")
         options |= {"positive": None if stain is None else Positive(stain, threshold), "counts": True}
@@ -258,6 +270,7 @@ def recipe_of_split(inputs: list[str], out: str | Path, options: RunOptions) -> 
     given: dict[str, Any] = {name: getattr(options, name) for name in names} | {"method": options.split or "watershed"}
     given |= {name: getattr(options.read, name) for name in ReadingRecipe.model_fields}
     given |= {} if options.splitting is None else options.splitting.as_dict()
+    given["image"] = None if options.image is None else str(options.image)
     full = SplitRecipe(inputs=tuple(inputs), out=str(out), **given)
     return Recipe(verb="split", options=full.model_dump(mode="json", exclude_defaults=True))
 
@@ -275,9 +288,13 @@ def split_of_recipe(recipe: Recipe) -> tuple[list[str], Path, RunOptions]:
     given = recipe.checked().model_dump()
     inputs, out, method = list(given.pop("inputs")), Path(given.pop("out")), given.pop("method")
     read = ReadOptions(**{name: given.pop(name) for name in ReadingRecipe.model_fields})
-    splitting = SplitOptions(**{name: given.pop(name) for name in SplittingRecipe.model_fields})
+    numbers = {name: given.pop(name) for name in SplittingRecipe.model_fields}
+    asked = {name: value for name, value in numbers.items() if value is not None}
+    splitting = SplitChoice(**asked) if asked else None
+    image = given.pop("image")
     shared = {"model": f"split-{method}", "device": "cpu", "split": method, "only_objects": True}
-    return inputs, out, RunOptions(read=read, splitting=splitting, **shared, **given)
+    beside = None if image is None else Path(image)
+    return inputs, out, RunOptions(read=read, splitting=splitting, image=beside, **shared, **given)
 
 
 class _Loader(yaml.SafeLoader):

@@ -36,7 +36,7 @@ def write_outputs(
         return made[-1][0]
 
     suffix = labels_suffix(case.files[0], volume, run.options.format)
-    tables = tables_of(volume, prediction, run.options.positive, is_image=not run.options.only_objects)
+    tables = tables_of(volume, prediction, run.options.positive, is_image=_is_image(run))
     if not run.options.only_objects:
         write(prediction.labels, target(f"_labels{suffix}", "labels"))
         write_bytes(target("_structures.csv", "structures"), _csv(tables.structures))
@@ -55,8 +55,12 @@ def write_outputs(
     return tuple(outputs), tables
 
 
+def _is_image(run: RunContext) -> bool:
+    return not run.options.only_objects or run.options.image is not None
+
+
 def _csv(table: pd.DataFrame) -> bytes:
-    text: str = table.to_csv(index=False, lineterminator="\n")
+    text: str = table.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     return text.encode()
 
 

@@ -25,8 +25,10 @@ from medseg.workflow.count_page import write_count_page
 from medseg.workflow.faults import log_fault
 from medseg.workflow.folder import check, check_free, clear_leftovers, make_folder
 from medseg.workflow.inputs import Case, Inputs, find_cases
+from medseg.workflow.journal import begin_journal, end_journal, note
 from medseg.workflow.lock import locked
 from medseg.workflow.options import RunContext, RunOptions, Segmenter, load_segmenter
+from medseg.workflow.partner import check_one_image
 from medseg.workflow.record import Record, record_path
 from medseg.workflow.refusals import refused_output
 from medseg.workflow.splitting import named_after_images
@@ -82,15 +84,17 @@ def run_steps(
     check(out, options)
     segmenter = segmenter or load_segmenter(options)
     # micrographs hold their channels inside: cell_0001 and cell_0002 are two pictures, not channels of one
-    n_channels = 1 if segmenter.card.task == "instance" else len(segmenter.card.input.channels)
+    n_channels = 1 if segmenter.card.task != "semantic" else len(segmenter.card.input.channels)
     found = find_cases(inputs, out, n_channels=n_channels, split_series=options.read.series is None)
     if options.only_objects:
         found = replace(found, cases=named_after_images(found.cases))
+        check_one_image(found.cases, options)
     make_folder(out)
     run = RunContext(out, uuid.uuid4().hex, options, segmenter)
     with locked(out):
         check_free(found.cases, out, options)
         clear_leftovers(out)
+        begin_journal(out, found.cases)
         ledger = _Ledger()
         try:
             yield from _cases(found.cases, run, ledger)
@@ -107,6 +111,7 @@ def _cases(cases: Sequence[Case], run: RunContext, ledger: _Ledger) -> Steps[Non
     for number, case in enumerate(cases, start=1):
         row = yield from _one(case, run)
         ledger.rows.append(row)
+        note(run.out, row)
         _log.info("%s: %s %s", printable(case.name), row.state, ";".join(row.codes))
         if _must_stop(row, run.out):
             ledger.stopped = "resource"
@@ -192,6 +197,7 @@ def _conclude(found: Inputs, run: RunContext, ledger: _Ledger, seconds: float) -
         write_summary(summary, run.out)
         if run.options.counts:
             write_count_page(summary, run.out)
+        end_journal(run.out)
     except MedsegError as error:
         _log.warning("the summary could not be written: %s", printable(str(error)))
         return summed(ledger.stopped or "resource")

@@ -161,13 +161,14 @@ def write_summary(summary: RunSummary, out: Path) -> None:
     ResourceError
         If the disk is full.
     """
-    lines = "".join(json.dumps(_line(row), ensure_ascii=True) + "\n" for row in summary.rows)
+    lines = "".join(json.dumps(line_of(row), ensure_ascii=True) + "\n" for row in summary.rows)
     totals = json.dumps(summary.as_dict(), indent=1, ensure_ascii=True) + "\n"
     for name, text in (("report.jsonl", lines), ("summary.csv", _table(summary.rows)), ("summary.json", totals)):
         write_bytes(out / name, text.encode())
 
 
-def _line(row: CaseRow) -> dict[str, Any]:
+def line_of(row: CaseRow) -> dict[str, Any]:
+    """Return a row as plain JSON data, as ``report.jsonl`` has it."""
     line = asdict(row)
     del line["told_once"]
     if not row.objects:

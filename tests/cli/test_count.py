@@ -145,6 +145,39 @@ def test_a_part_of_the_picture_is_counted_on_the_whole_grid(medseg, disc_model, 
     assert not array[48:].any()
 
 
+def test_a_number_of_the_splitting_is_obeyed_recorded_and_repeated_by_a_recipe(medseg, disc_model, folder, tmp_path):
+    image, out, recipe = folder[0] / "stained.tif", tmp_path / "out", tmp_path / "count.yaml"
+    assert counted(medseg, disc_model, image, tmp_path / "plain", "--diameter", "16").code == 0
+    sizes = pd.read_csv(tmp_path / "plain" / "stained_objects.csv")["area_px"]
+    least = int(sizes.median()) + 1
+    words = ("--diameter", "16", "--min-size", least, "--overwrite", "--save-recipe", recipe)
+    done = counted(medseg, disc_model, image, out, *words)
+    assert done.code == 0, done.err
+    table = pd.read_csv(out / "stained_objects.csv")
+    assert 0 < len(table) < len(sizes)
+    assert table["area_px"].min() >= 0.9 * least  # sizes are judged on the network's own grid
+    assert json.loads((out / "stained.medseg.json").read_text())["options"]["splitting"] == {"min_size": least}
+    first = (out / "stained_instances.tif").read_bytes()
+    assert medseg("run", recipe).code == 0
+    assert (out / "stained_instances.tif").read_bytes() == first
+
+
+def test_maps_with_their_image_are_split_into_the_very_objects_that_were_counted(
+    medseg, disc_model, folder, tmp_path, monkeypatch
+):
+    shutil.copytree(disc_model, tmp_path / "models" / "discs")
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path / "models"))
+    image, out = folder[0] / "a_0001.tif", tmp_path / "out"
+    assert counted(medseg, "discs", image, out, "--diameter", "6", "--save-maps").code == 0
+    done = medseg("split", out / "a_0001_maps.ome.zarr", "--image", image, "-o", tmp_path / "again")
+    assert done.code == 0, done.err
+    first, again = (read_labels(folder / "a_0001_instances.tif").array for folder in (out, tmp_path / "again"))
+    np.testing.assert_array_equal(again, first)
+    pd.testing.assert_series_equal(
+        *(pd.read_csv(folder / "a_0001_objects.csv")["intensity_mean"] for folder in (out, tmp_path / "again"))
+    )
+
+
 def test_components_join_what_touches(medseg, disc_model, folder, tmp_path):
     images, _ = folder
     counts = {}
@@ -220,6 +253,10 @@ def test_positive_cells_are_counted_in_a_second_channel(medseg, disc_model, tmp_
         (["--split", "none"], 2),
         (["--split", "magic"], 2),
         (["--diameter", "-3"], 2),
+        (["--min-depth", "1.5"], 2),
+        (["--min-size", "nan"], 2),
+        (["--decoder", "magic"], 2),
+        (["--split", "components", "--min-depth", "0.3"], 2),
         (["--positive-threshold", "0.1"], 2),
     ],
 )

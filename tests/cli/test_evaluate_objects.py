@@ -95,3 +95,16 @@ def test_recall_by_size_is_shown_when_borders_are_given(medseg, folders):
     done = medseg("evaluate", *folders, "--kind", "instances", "--size-edges", "4,100")
     assert done.code == 0, done.err
     assert "4 to 100" in done.out
+
+
+def test_parts_of_the_labels_of_a_segmentation_are_compared_by_name(medseg, folders, tmp_path):
+    found, truth = folders
+    report = tmp_path / "report.json"
+    done = medseg("evaluate", found, truth, "--kind", "instances", "--components", "-o", report)
+    assert done.code == 0, done.err
+    cases = json.loads(report.read_text())["cases"]
+    assert [(case["case"], case["n_prediction"], case["n_reference"]) for case in cases] == [("a", 1, 3)]
+    for path in found.glob("*_labels.tif"):
+        path.unlink()
+    done = medseg("evaluate", found, truth, "--kind", "instances", "--components", "-o", report)
+    assert [case["case"] for case in json.loads(report.read_text())["cases"]] == ["a", "b"]

@@ -51,3 +51,34 @@ def test_fractions_are_no_labels(medseg, labelled):
     done = medseg("measure", labelled[0])
     assert done.code == 4
     assert "E_LABELS_INVALID" in done.err
+
+
+def test_numbered_objects_are_measured_with_what_the_table_beside_them_says(medseg, tmp_path):
+    import numpy as np
+
+    from medseg.grid import image_grid
+    from medseg.io.write import write
+    from medseg.labels import Instances, Segment
+
+    rows, columns = np.indices((50, 60))
+    array = np.where((rows - 20) ** 2 + (columns - 20) ** 2 <= 100, 70_000, 0).astype(np.uint32)
+    array[25:45, 40:44] = 3
+    path = tmp_path / "well_instances.tif"
+    write(Instances(array, image_grid((50, 60), (0.5, 0.5), "um"), (Segment(3), Segment(70_000))), path)
+    header = "object_id,class_id,name,score,flags\n"
+    (tmp_path / "well_objects.csv").write_text(header + "70000,2,mitotic,0.5,likely_merged\n3,1,nucleus,0.9,\n")
+    done = medseg("measure", path, "-o", tmp_path / "t.csv")
+    assert done.code == 0, done.err
+    bar, disc = rows_of(tmp_path / "t.csv")
+    assert (bar["object_id"], disc["object_id"], disc["name"], disc["flags"]) == (
+        "3",
+        "70000",
+        "mitotic",
+        "likely_merged",
+    )
+    assert float(disc["perimeter_um"]) == pytest.approx(2 * np.pi * 5, rel=0.04)
+    assert float(disc["circularity"]) > 0.95 > 0.75 > float(bar["circularity"])
+    assert (disc["solidity"], bar["solidity"]) == ("1", "1")
+    assert float(bar["eccentricity"]) > 0.95 > 0.2 > float(disc["eccentricity"])
+    as_classes = medseg("measure", path, "--kind", "semantic")
+    assert "class 70000" in as_classes.out

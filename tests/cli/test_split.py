@@ -107,3 +107,103 @@ def test_two_label_images_of_one_case_do_not_share_a_result(medseg, lesions, tmp
     done = medseg("split", lesions.parent, "-o", tmp_path / "out")
     assert done.code == 2
     assert "E_OUTPUT_COLLISION" in done.err
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Write a mask of two touching discs without a pixel size, and its picture with one."""
+    from PIL import Image
+
+    rows, columns = np.indices((60, 90))
+    near = [((rows - 30) ** 2 + (columns - c) ** 2 <= 144) for c in (30, 51)]
+    mask = (near[0] | near[1]).astype(np.uint8)
+    light = np.where(columns < 41, 200, 90) * mask + 10
+    for name in ("masks", "images"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "well.png")
+    grid = image_grid((60, 90), (0.5, 0.5), "um")
+    write(Volume(light.astype(np.uint8)[None], grid), tmp_path / "images" / "well.tif")
+    return tmp_path
+
+
+@pytest.mark.parametrize("image", ["images", "images/well.tif"])
+def test_an_image_adds_intensities_and_the_pixel_size_that_the_mask_lacks(medseg, cells, image):
+    out = cells / "out"
+    done = medseg("split", cells / "masks", "--image", cells / image, "-o", out)
+    assert done.code == 0, done.err
+    table = pd.read_csv(out / "well_objects.csv")
+    assert len(table) == 2
+    assert table["intensity_mean"].tolist() == pytest.approx([208, 102], abs=8)
+    assert table["area_um2"].sum() == pytest.approx(0.25 * (read_labels(cells / "masks" / "well.png").array > 0).sum())
+    assert "E_" not in done.err
+    assert "W_SPACING_UNTRUSTED" not in done.err
+
+
+def test_a_changed_image_is_measured_again_on_resume(medseg, cells):
+    out, picture = cells / "out", cells / "images" / "well.tif"
+    words = ("split", cells / "masks", "--image", cells / "images", "-o", out)
+    assert medseg(*words).code == 0
+    written = (out / "well.medseg.json").stat().st_mtime_ns
+    assert medseg(*words, "--resume").code == 0
+    assert (out / "well.medseg.json").stat().st_mtime_ns == written
+    write(Volume(np.full((1, 60, 90), 7, np.uint8), image_grid((60, 90), (0.5, 0.5), "um")), picture)
+    assert medseg(*words, "--resume").code == 0
+    assert set(pd.read_csv(out / "well_objects.csv")["intensity_mean"]) == {7.0}
+
+
+def test_an_image_that_is_missing_or_elsewhere_or_one_for_many_is_refused(medseg, cells):
+    from PIL import Image
+
+    (cells / "none").mkdir()
+    write(Volume(np.zeros((1, 9, 9), np.uint8), image_grid((9, 9), (0.5, 0.5), "um")), cells / "other.tif")
+    for image, code in (("none", "E_USAGE"), ("other.tif", "E_GEOMETRY_MISMATCH")):
+        done = medseg("split", cells / "masks", "--image", cells / image, "-o", cells / image.replace(".", "_out"))
+        assert done.code == 4
+        assert code in done.out + done.err
+    Image.fromarray(np.ones((9, 9), np.uint8)).save(cells / "masks" / "second.png")
+    done = medseg("split", cells / "masks", "--image", cells / "images" / "well.tif", "-o", cells / "two")
+    assert done.code == 2
+    assert "one image for 2 label images" in done.err
+
+
+def test_numbers_that_components_make_no_use_of_are_refused(medseg, lesions, tmp_path):
+    done = medseg("split", lesions, "-o", tmp_path / "out", "--method", "components", "--min-depth", "0.4")
+    assert done.code == 2
+    assert "--min-depth" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hundred_thousand_objects_and_one_giant_keep_their_numbers(medseg, tmp_path):
+    import tifffile
+
+    many = np.zeros((1000, 1600), np.uint8)
+    for y in (0, 1):
+        for x in (0, 1):
+            many[y::4, x::4] = 1
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "many.tif", many)
+    tifffile.imwrite(tmp_path / "in" / "giant.tif", np.ones((300, 400), np.uint8))
+    done = medseg("split", tmp_path / "in", "-o", tmp_path / "out", "--method", "components")
+    assert done.code == 0, done.err
+    found = read_labels(tmp_path / "out" / "many_instances.tif").array
+    assert found.dtype == np.uint32
+    assert len(np.unique(found)) == 100_001
+    table = pd.read_csv(tmp_path / "out" / "many_objects.csv")
+    assert table["object_id"].tolist() == list(range(1, 100_001))
+    assert set(table["area_px"]) == {4.0}
+    assert set(table["solidity"]) == {1.0}
+    giant = pd.read_csv(tmp_path / "out" / "giant_objects.csv")
+    assert giant["area_px"].tolist() == [120_000.0]
+    assert giant["touches_border"].all()
+
+
+def test_labels_with_holes_that_are_no_number_are_refused(medseg, tmp_path):
+    import tifffile
+
+    holes = np.ones((20, 20), np.float32)
+    holes[3, 3] = np.nan
+    tifffile.imwrite(tmp_path / "holes.tif", holes)
+    done = medseg("split", tmp_path / "holes.tif", "-o", tmp_path / "out")
+    assert done.code in (0, 4)
+    assert "W_NONFINITE_REPLACED" in done.out or "E_LABELS_INVALID" in done.err
+    assert "Traceback" not in done.err

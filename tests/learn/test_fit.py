@@ -9,7 +9,7 @@ from torch import nn
 
 from medseg.errors import InputError, OutputError, UsageError
 from medseg.learn import checkpoint
-from medseg.learn.fit import FitSettings, fit
+from medseg.learn.fit import FitSettings, fit, supervised
 
 SETTINGS = FitSettings(epochs=4, steps_per_epoch=5, learning_rate=0.05, seed=3)
 
@@ -24,7 +24,7 @@ def batches(epoch):
 def run(path, settings=SETTINGS, resume=False, loss=nn.functional.mse_loss, stop_after=None):
     loop = fit(
         lambda: nn.Linear(3, 1),
-        loss,
+        supervised(loss),
         batches,
         lambda network: {"score": -float((network.weight - 1).abs().max())},
         settings=settings,
@@ -113,3 +113,21 @@ def test_a_state_is_replaced_whole(tmp_path):
     checkpoint.save({"epoch": 2}, tmp_path / "state.pt")
     assert checkpoint.load(tmp_path / "state.pt") == {"epoch": 2}
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_a_gradient_that_is_not_a_number_stops_the_training_before_it_ruins_the_weights(tmp_path):
+    class Steep(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient * torch.nan
+
+    def loss(output, target):
+        return nn.functional.mse_loss(Steep.apply(output), target)
+
+    with pytest.raises(OutputError, match="not a number"):
+        run(tmp_path / "state.pt", loss=loss)
+    assert not (tmp_path / "state.pt").exists()

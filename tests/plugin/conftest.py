@@ -1,4 +1,4 @@
-"""A real viewer needs OpenGL: tests that want one are skipped with the reason where there is no display."""
+"""A real viewer needs OpenGL: tests that want one are skipped with the reason where there is no screen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 
 import pytest
+from conftest import NO_SCREEN
 
 
 def pytest_collection_modifyitems(items):
@@ -13,4 +14,4 @@ def pytest_collection_modifyitems(items):
         return
     for item in items:
         if item.get_closest_marker("gl"):
-            item.add_marker(pytest.mark.skip(reason="no display: run under Xvfb, as make test does"))
+            item.add_marker(pytest.mark.skip(reason=NO_SCREEN))

@@ -3,7 +3,7 @@
 import pytest
 
 from medseg.errors import UsageError
-from medseg.instance.options import SplitOptions
+from medseg.instance.choice import SplitChoice
 from medseg.io.options import ReadOptions
 from medseg.measure.positive import Positive
 from medseg.workflow.options import RunOptions
@@ -43,7 +43,7 @@ def test_a_count_survives_its_recipe(tmp_path):
         split="components",
         diameter=12.5,
         positive=Positive("dab", 0.25),
-        splitting=SplitOptions(min_size=3.0),
+        splitting=SplitChoice(min_size=3.0),
     )
     save_recipe(recipe_of_run(["images"], "counts", options), tmp_path / "r.yaml")
     loaded = load_recipe(tmp_path / "r.yaml")
@@ -58,7 +58,7 @@ def test_a_splitting_survives_its_recipe(tmp_path):
         device="cpu",
         split="components",
         only_objects=True,
-        splitting=SplitOptions(min_size=3.0),
+        splitting=SplitChoice(min_size=3.0),
     )
     save_recipe(recipe_of_split(["masks"], "objects", options), tmp_path / "r.yaml")
     loaded = load_recipe(tmp_path / "r.yaml")

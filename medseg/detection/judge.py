@@ -1,0 +1,132 @@
+"""How good a detector is on tuning images: average precision, the best threshold, and what a score is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from medseg.detection.found import Found, masked
+from medseg.detection.look import Looker, look_steps
+from medseg.instance.cases import InstanceCase
+from medseg.instance.scale import zoom_for
+from medseg.metrics.coco import Overlaps, box_overlaps, coco_scores, mask_overlaps, ranked_hits
+from medseg.progress import Pace, Steps
+
+LOWEST_SCORE = 0.05
+"""Detections below it say nothing about a detector."""
+LARGEST_SIDE = {2: 512, 3: 96}
+"""Of larger tuning images the middle is looked at, by number of axes."""
+KNOTS = 12
+"""Most lines of the table that says what a score is worth."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Judged:
+    """What was found in one tuning image beside the truth, by boxes and by masks."""
+
+    boxes: Overlaps
+    masks: Overlaps
+
+
+def judged_steps(cases: Sequence[InstanceCase], looker: Looker) -> Steps[list[Judged]]:
+    """Look at tuning images, brought to the size of objects that the network is trained for.
+
+    Parameters
+    ----------
+    cases : sequence of InstanceCase
+    looker : Looker
+        With `LOWEST_SCORE` as its threshold.
+    """
+    judged = []
+    pace = Pace("scoring", len(cases))
+    for done, case in enumerate(cases, 1):
+        image, labels = at_size(case, max(looker.diameter))
+        found, _ = yield from look_steps(image, looker)
+        judged.append(beside_truth(found, labels))
+        yield pace.at(done)
+    return judged
+
+
+def average_precisions(judged: Sequence[Judged]) -> dict[str, float]:
+    """Return the average precision of boxes and masks; ``score`` is the mean of the masks'. 0 without any object."""
+    boxes, masks = (coco_scores([getattr(j, kind) for j in judged]) for kind in ("boxes", "masks"))
+    named = {"box_ap": boxes.mean, "box_ap50": boxes.at_50, "mask_ap": masks.mean, "mask_ap50": masks.at_50}
+    named = {name: float(np.nan_to_num(value)) for name, value in named.items()}
+    return {**named, "score": named["mask_ap"]}
+
+
+def best_threshold(judged: Sequence[Judged]) -> float:
+    """Return the score from which on most is right and found: the largest sum of F1 at overlaps of .5 and .75."""
+    total = np.zeros(0)
+    for overlap in (0.5, 0.75):
+        scores, hits = ranked_hits([j.masks for j in judged], overlap)
+        n_true = sum(len(j.masks.truth_classes) for j in judged)
+        f1 = 2.0 * np.cumsum(hits) / np.maximum(np.arange(1, len(hits) + 1) + n_true, 1)
+        total = f1 if not len(total) else total + f1
+    if not len(total) or total.max() <= 0:
+        return 0.5
+    best = int(total.argmax())
+    lower = scores[best + 1] if best + 1 < len(scores) else LOWEST_SCORE
+    return float(np.clip((scores[best] + lower) / 2.0, LOWEST_SCORE, 0.95))
+
+
+def worth(judged: Sequence[Judged]) -> tuple[tuple[float, float], ...]:
+    """Return (score, share of right objects) knots, rising, by isotonic regression; right means an overlap of .5.
+
+    Empty where too little was found to tell.
+    """
+    from scipy.optimize import isotonic_regression
+
+    scores, hits = ranked_hits([j.masks for j in judged], 0.5)
+    if len(scores) < 2 * KNOTS:
+        return ()
+    scores, hits = scores[::-1], hits[::-1]
+    shares = isotonic_regression(hits.astype(float)).x
+    # knots at the middles of groups of equal numbers of objects: a step function would tie the scores of many
+    groups = np.array_split(np.arange(len(scores)), KNOTS)
+    knots = [(float(scores[g].mean()), float(shares[g].mean())) for g in groups]
+    return tuple((round(a, 4), round(b, 4)) for a, b in knots)
+
+
+def beside_truth(found: Sequence[Found], labels: npt.NDArray[np.int64]) -> Judged:
+    """Return the overlaps of objects with those of a label image."""
+    scores = np.array([f.score for f in found], np.float64)
+    classes = np.array([f.class_id for f in found], np.int64)
+    by_mask, ids = mask_overlaps([masked(f, labels.shape) for f in found], labels)
+    truth = np.array([_box(labels, number) for number in ids]).reshape(len(ids), 2 * labels.ndim)
+    boxes = np.array([[*f.start, *f.stop] for f in found]).reshape(len(found), 2 * labels.ndim)
+    ones = np.ones(len(ids), np.int64)
+    by_box = box_overlaps(boxes, truth)
+    return Judged(Overlaps(by_box, scores, classes, ones), Overlaps(by_mask, scores, classes, ones))
+
+
+def at_size(case: InstanceCase, diameter: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return (c, *s) image and (*s) labels of a case, its objects brought to a median diameter in voxels."""
+    zoom = zoom_for(case.diameter, diameter)
+    box = tuple(_middle(n, round(LARGEST_SIDE[case.labels.ndim] / zoom)) for n in case.labels.shape)
+    image = torch.from_numpy(np.ascontiguousarray(case.image[(slice(None), *box)], np.float32))[None]
+    labels = torch.from_numpy(np.ascontiguousarray(case.labels[box]).astype(np.int64))[None, None]
+    if zoom == 1.0:
+        return image[0].numpy(), labels[0, 0].numpy()
+    size = tuple(max(1, round(n * zoom)) for n in labels.shape[2:])
+    mode = "bilinear" if len(size) == 2 else "trilinear"
+    large = functional.interpolate(image, size=size, mode=mode, align_corners=False)
+    picked = functional.interpolate(labels.double(), size=size, mode="nearest-exact")
+    return large[0].numpy(), picked[0, 0].long().numpy()
+
+
+def _middle(n: int, most: int) -> slice:
+    start = max(0, (n - most) // 2)
+    return slice(start, min(n, start + most))
+
+
+def _box(labels: npt.NDArray[np.int64], number: int) -> list[int]:
+    places = np.nonzero(labels == number)
+    return [*(int(p.min()) for p in places), *(int(p.max()) + 1 for p in places)]

@@ -1,0 +1,1 @@
+"""Mask R-CNN in any number of spatial axes: proposes, classifies and masks each object."""

@@ -1,0 +1,125 @@
+"""A run of medseg in a process of its own: no shell, its words kept, its exit code in a sentence."""
+
+from __future__ import annotations
+
+import sys
+
+from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+
+KILL_AFTER = 10_000
+"""Milliseconds that a run has to complete its summary after it was asked to stop."""
+_TAIL = 4000
+
+_SENTENCES = {
+    0: "Done.",
+    1: "A fault of medseg itself; see below.",
+    2: "Not started; see below.",
+    3: "Done, but some cases were refused or failed: see the table.",
+    4: "No case gave a result: see the table.",
+    5: "The model was refused; see below.",
+    6: "Stopped because memory or disk ran out: see the table.",
+    130: "Stopped. What is complete is kept; Resume goes on.",
+    143: "Stopped. What is complete is kept; Resume goes on.",
+}
+
+
+class Run(QObject):
+    """Runs ``medseg`` with arguments, one run at a time.
+
+    `ended` brings the exit code; -1 where the process could not be started or was killed.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+    """
+
+    ended = Signal(int)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._process: QProcess | None = None
+        self._words = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None
+
+    @property
+    def words(self) -> str:
+        """The last words of the process on its error stream."""
+        return self._words.strip()
+
+    def start(self, arguments: list[str], *, threads: int = 0) -> None:
+        """Start ``medseg`` with arguments.
+
+        Parameters
+        ----------
+        arguments : list of str
+        threads : int
+            Processor threads it may use; 0 for all.
+        """
+        if self.busy:
+            raise RuntimeError("one run at a time")
+        self._words = ""
+        process = QProcess(self)
+        environment = QProcessEnvironment.systemEnvironment()
+        if threads:
+            for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+                environment.insert(name, str(threads))
+        process.setProcessEnvironment(environment)
+        process.setStandardOutputFile(QProcess.nullDevice())
+        process.readyReadStandardError.connect(self._listen)
+        process.finished.connect(self._end)
+        process.errorOccurred.connect(self._fail)
+        self._process = process
+        process.start(sys.executable, ["-m", "medseg.cli", *arguments])
+
+    def stop(self) -> None:
+        """Ask the process to stop; it completes its summary. It is killed where it does not listen."""
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        QTimer.singleShot(KILL_AFTER, process, process.kill)
+
+    def close_down(self) -> None:
+        """Stop the process and wait for it: for a widget that is being closed."""
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        if not process.waitForFinished(KILL_AFTER):
+            process.kill()
+            process.waitForFinished(1000)
+
+    def _listen(self) -> None:
+        if self._process is not None:
+            more = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
+            self._words = (self._words + more)[-_TAIL:]
+
+    def _end(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._listen()
+        self._rest(code if status == QProcess.ExitStatus.NormalExit else -1)
+
+    def _fail(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart and self._process is not None:
+            self._words = f"{sys.executable} could not be started."
+            self._rest(-1)
+
+    def _rest(self, code: int) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.deleteLater()
+        self.ended.emit(code)
+
+
+def sentence(code: int) -> str:
+    """Return what an exit code of medseg means.
+
+    Examples
+    --------
+    >>> sentence(0)
+    'Done.'
+    """
+    return _SENTENCES.get(code, "The run was cut off. What is complete is kept; Resume goes on.")

@@ -1,0 +1,299 @@
+"""Segment an image layer with a model: choose, run beside the window, and get labels or objects on the same place."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication, QWidget
+
+from medseg import MedsegError, Prediction, Progress, Volume
+from medseg.models.fits import misfit
+from medseg.progress import Steps
+from napari_plugin._layers import LayerData, instances_layer, labels_layer, maps_layers, volume_from_layer
+from napari_plugin._request import Request, request_of_image
+from napari_plugin._segment_form import SegmentForm
+from napari_plugin._settings import settings
+from napari_plugin._telling import tell, warn
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from medseg.models.card import ModelCard
+    from medseg.pipeline import Model, SegmentOptions
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Asked:
+    """Everything that a run needs, taken from the widget when it starts; no layer is looked at any more."""
+
+    volume: Volume
+    name: str
+    card: ModelCard
+    model: str
+    device: str
+    options: SegmentOptions
+    show_maps: bool
+    request: Request | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Answer:
+    """What a run gave, and the device it ran on."""
+
+    asked: Asked
+    prediction: Prediction
+    device: str
+
+
+class SegmentWidget(SegmentForm):
+    """Segments an image layer with a model of the registry or a model folder.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    parent : QWidget, optional
+    """
+
+    # napari gives its viewer to the parameter with exactly this annotation
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, settings(), parent)
+        self._viewer = viewer
+        self._loaded: dict[tuple[str, str], Model] = {}
+        self._docked = False
+        self.run_button.clicked.connect(self.segment)
+        self.command_button.clicked.connect(lambda: self._copy(recipe=False))
+        self.recipe_button.clicked.connect(lambda: self._copy(recipe=True))
+        self.where.draw_button.clicked.connect(self._draw)
+        self.channels.changed.connect(self._choose_what_fits)
+        for signal in (self.model.changed, self.where.changed):
+            signal.connect(self.refresh)
+        self.bar.done.connect(self._finish)
+        self.bar.stopped.connect(lambda: self.result.setText("Stopped. Nothing was kept."))
+        self.bar.failed.connect(self._fail)
+        self.bar.ended.connect(self.refresh)
+        viewer.layers.events.inserted.connect(self.refresh)
+        viewer.layers.events.removed.connect(self.refresh)
+        self._choose_what_fits()
+
+    def refresh(self, _: Any = None) -> None:
+        """Check whether the model suits the image, and say so before anything runs."""
+        self.channels.fit(self.model.card)
+        reason = "A run is under way." if self.bar.busy else self.reason()
+        self.tell_reason(reason, running=self.bar.busy)
+        self.show_diameter(self.model.card, self._unit())
+
+    def reason(self) -> str:
+        """Return why Segment cannot be pressed, in a sentence; "" where it can."""
+        card = self.model.card
+        if card is None:
+            return "No model is installed."
+        if self.channels.first.layer is None:
+            return "Open an image first: drag it into the window, or take a sample from the File menu."
+        if not self.channels.layers:
+            return "Choose a layer for every channel."
+        try:
+            volume = self.channels.volume(card)
+            problem = misfit(card, volume, modality=modality_of(volume))
+        except MedsegError as error:
+            return _sentence(error)
+        if problem is not None:
+            return _sentence(problem)
+        try:
+            self.where.box(self.channels.first.layer)
+        except LookupError as missing:
+            return str(missing)
+        return ""
+
+    def segment(self) -> None:
+        """Start a run with what is chosen."""
+        try:
+            asked = self.asked()
+        except (MedsegError, LookupError) as problem:
+            if isinstance(problem, MedsegError):
+                tell(problem)
+            self.refresh()
+            return
+        self.result.clear()
+        self.bar.start(lambda: self._steps(asked), what=f"Segmenting {asked.name}", keepable=True)
+        self.refresh()
+
+    def asked(self) -> Asked:
+        """Return what a run would work on now.
+
+        Raises
+        ------
+        MedsegError or LookupError
+            If something is missing or does not fit.
+        """
+        from medseg.pipeline import SegmentOptions
+
+        card, layer = self.model.card, self.channels.first.layer
+        if card is None or layer is None:
+            raise LookupError(self.reason())
+        volume = self.channels.volume(card)
+        problem = misfit(card, volume, modality=modality_of(volume))
+        if problem is not None:
+            raise problem
+        objects = card.task == "instance"
+        maps = self.maps_box.isChecked()
+        options = SegmentOptions(
+            device=self.device_combo.currentText(),
+            tta=self.tta_box.isChecked(),
+            roi=self.where.box(layer),
+            save_maps=maps or objects,  # objects can be split anew from their maps
+            diameter=self.diameter() if objects else None,
+        )
+        request = self._request_or_none()
+        return Asked(volume, layer.name, card, self.model.name, options.device, options, maps, request)
+
+    def request(self) -> Request:
+        """Return the command that does the same to the file of the chosen layer.
+
+        Raises
+        ------
+        LookupError
+            With a sentence, if no command can.
+        """
+        card, layers = self.model.card, self.channels.layers
+        if card is None or not layers:
+            raise LookupError(self.reason())
+        objects = card.task == "instance"
+        device = self.device_combo.currentText()
+        given = {
+            "verb": "count" if objects else "segment",
+            "model": self.model.name,
+            "device": None if device == "auto" else device,
+            "tta": self.tta_box.isChecked(),
+            "roi": self.where.box(layers[0]),
+            "save_maps": self.maps_box.isChecked(),
+            "diameter": self.diameter() if objects else None,
+        }
+        volumes = [volume_from_layer(layer) for layer in layers]
+        names = ["" if len(volume.channels) > 1 else volume.channels[0] for volume in volumes]
+        return request_of_image([volume.source for volume in volumes], names, **given)
+
+    def event(self, event: QEvent) -> bool:
+        """Give up the work when the dock is closed: napari takes the widget out of it then."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.give_up()
+            self._docked = self.parent() is not None
+        return bool(super().event(event))
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Give up the work."""
+        self.give_up()
+        self.bar.close_down()
+        super().closeEvent(event)
+
+    def give_up(self) -> None:
+        """Stop a run without asking, forget the models, and listen to the viewer no longer."""
+        self.bar.cancel()
+        self.bar.answer(keep=False)
+        self._loaded.clear()
+        for emitter in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
+            emitter.disconnect(self.refresh)
+        self.channels.let_go()
+        self.where.let_go()
+
+    def _steps(self, asked: Asked) -> Steps[Answer]:
+        """Do the work; runs on another thread."""
+        from medseg.pipeline import load_model, segment_steps
+
+        yield Progress("loading the model", 0, 0)
+        key = (asked.model, asked.device)
+        model = self._loaded.get(key)
+        if model is None:
+            model = load_model(asked.model, device=asked.device)
+            self._loaded[key] = model
+        prediction = yield from segment_steps(asked.volume, model, asked.options)
+        return Answer(asked, prediction, model.device)
+
+    def _finish(self, answer: Answer) -> None:
+        prediction = answer.prediction
+        for data, attributes, kind in layers_of(answer):
+            getattr(self._viewer, f"add_{kind}")(data, **attributes)
+        own = [n for n in prediction.warnings if n not in answer.asked.volume.warnings]
+        warn(own)
+        self.tell_result(answer.asked.card, prediction, answer.device)
+
+    def _fail(self, error: Exception) -> None:
+        self.result.setText(
+            _sentence(error) if isinstance(error, MedsegError) else "A fault of medseg; see the message."
+        )
+
+    def _request_or_none(self) -> Request | None:
+        try:
+            return self.request()
+        except (LookupError, MedsegError):
+            return None
+
+    def _copy(self, *, recipe: bool) -> None:
+        try:
+            request = self.request()
+        except (LookupError, MedsegError) as problem:
+            self.result.setText(_sentence(problem) if isinstance(problem, MedsegError) else str(problem))
+            return
+        text = request.recipe() if recipe else request.command_line()
+        QApplication.clipboard().setText(text)
+        self.result.setText(
+            "Copied. Save it as recipe.yaml and run: medseg run recipe.yaml" if recipe else f"Copied: {text}"
+        )
+
+    def _draw(self) -> None:
+        if self.channels.first.layer is not None:
+            self.where.start_drawing(self.channels.first.layer)
+
+    def _choose_what_fits(self) -> None:
+        """Choose the first model that suits a newly chosen image, where the chosen one does not."""
+        layer = self.channels.first.layer
+        if layer is not None and not self.bar.busy:
+            with suppress(MedsegError):  # refresh tells it
+                volume = volume_from_layer(layer)
+                found = modality_of(volume)
+                self.model.choose_first(lambda card: misfit(card, volume, modality=found) is None)
+        self.refresh()
+
+    def _unit(self) -> str:
+        layer = self.channels.first.layer
+        if layer is not None:
+            with suppress(MedsegError):
+                return volume_from_layer(layer).grid.unit
+        return "px"
+
+
+def layers_of(answer: Answer) -> list[LayerData]:
+    """Return the layers of a result: objects or classes, then probabilities where they were asked for."""
+    asked, prediction = answer.asked, answer.prediction
+    partial = any(notice.code == "W_PARTIAL" for notice in prediction.warnings)
+    name = f"{asked.name} {asked.card.name}{' (partial)' if partial else ''}"
+    known = {
+        "image": asked.name,
+        "model": asked.model,
+        "partial": partial,
+        "request": None if partial else asked.request,
+        "warnings": prediction.warnings,
+    }
+    layers = []
+    if asked.show_maps and prediction.maps is not None:
+        layers += maps_layers(prediction.maps, name)
+    if prediction.instances is not None:
+        objects = replace(prediction.instances, source=asked.volume.source)
+        layers.append(instances_layer(objects, name, maps=prediction.maps, **known))
+    else:
+        layers.append(labels_layer(prediction.labels, name, **known))
+    return layers
+
+
+def modality_of(volume: Volume) -> str:
+    """Return what made an image, as DICOM writes it; "" where it is not known for sure."""
+    from medseg.report.window import modality
+
+    return modality(volume)
+
+
+def _sentence(error: MedsegError) -> str:
+    return f"Found {error.found}, expected {error.expected}. {error.remedy}"

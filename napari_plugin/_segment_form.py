@@ -1,0 +1,168 @@
+"""The look of the Segment widget: its fields, and how it says what is wrong and what came out."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from medseg import Prediction
+from medseg.report.colours import colour
+from napari_plugin._channels import Channels
+from napari_plugin._layers import present_ids
+from napari_plugin._model_choice import ModelChoice
+from napari_plugin._running import RunBar
+from napari_plugin._settings import DEVICES, Settings
+from napari_plugin._where import Where
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from medseg.models.card import ModelCard
+
+AMBER = "color: #ffb000"
+STRONG = "font-weight: bold; padding: 6px"
+_UNITS = {"um": "µm", "px": "pixels", "mm": "mm"}
+_DEVICES = {"cuda": "GPU (CUDA)", "mps": "GPU (Metal)"}
+
+
+class SegmentForm(QWidget):
+    """The fields of the Segment widget, without what they do.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    chosen : Settings
+        What the fields begin with.
+    parent : QWidget, optional
+    """
+
+    def __init__(self, viewer: Viewer, chosen: Settings, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.channels, self.where = Channels(viewer), Where(viewer)
+        self.model = ModelChoice(chosen.model)
+        self.device_combo, self.device_text = QComboBox(), QLabel()
+        self.device_combo.addItems(DEVICES)
+        self.device_combo.setCurrentText(chosen.device)
+        self.tta_box = QCheckBox("Average mirrored copies: slower, a little better")
+        self.maps_box = QCheckBox("Show the probabilities as layers too")
+        self.maps_box.setChecked(chosen.keep_maps)
+        self.diameter_box, self.diameter_label = QDoubleSpinBox(), QLabel("Object size")
+        self.problem, self.result = QLabel(), QLabel()
+        self.run_button = QPushButton("Segment")
+        self.command_button, self.recipe_button = QPushButton("Copy as command"), QPushButton("Copy as recipe")
+        self.bar = RunBar()
+        self._looked = False
+        self._prepare()
+        self._lay_out()
+
+    def diameter(self) -> float | None:
+        """Return the diameter of objects that the user gave; None to estimate it."""
+        return self.diameter_box.value() or None
+
+    def tell_reason(self, reason: str, *, running: bool) -> None:
+        """Say why Segment cannot be pressed; an empty reason means that it can."""
+        self.run_button.setEnabled(not reason)
+        self.run_button.setToolTip(reason)
+        self.problem.setText("" if running else reason)
+        self.problem.setVisible(bool(reason) and not running)
+
+    def show_diameter(self, card: ModelCard | None, unit: str) -> None:
+        """Offer the size of objects for a model of objects."""
+        objects = card is not None and card.task == "instance"
+        self.diameter_box.setSuffix(f" {_UNITS[unit]}")
+        self.diameter_box.setVisible(objects)
+        self.diameter_label.setVisible(objects)
+
+    def tell_result(self, card: ModelCard, prediction: Prediction, device: str) -> None:
+        """Say what came out, with every warning."""
+        lines = []
+        if prediction.instances is not None:
+            n = len(prediction.instances.segments)
+            lines.append(f"{n} object{'' if n == 1 else 's'} found.")
+        else:
+            present = present_ids(prediction.labels.array)
+            found = [_swatch(i, name) for i, name in sorted(card.classes.items()) if i in present]
+            lines.append("<br>".join(found) if found else "Nothing was found.")
+        told = dict.fromkeys(prediction.warnings)
+        lines += [f'<span style="{AMBER}">{escape(notice.text)} [{notice.code}]</span>' for notice in told]
+        self.result.setText("<br>".join(lines))
+        self.tell_device(device)
+
+    def tell_device(self, device: str) -> None:
+        """Say what computes."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        kind = device.partition(":")[0]
+        cpu = f"this computer's processor, {cores} core{'' if cores == 1 else 's'}"
+        self.device_text.setText(f"Computes on {_DEVICES.get(kind, cpu)}")
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Look once for what ``auto`` finds; torch takes seconds to load, so not on the window's thread."""
+        super().showEvent(event)
+        if self._looked:
+            return
+        self._looked = True
+        worker = create_worker(_found_device)
+        worker.returned.connect(self.tell_device)
+        worker.start()
+
+    def _prepare(self) -> None:
+        for label in (self.problem, self.result, self.device_text):
+            label.setWordWrap(True)
+        self.problem.setStyleSheet(AMBER)
+        self.run_button.setStyleSheet(STRONG)
+        for combo in (self.device_combo, self.channels.first):
+            combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.diameter_box.setRange(0.0, 10_000.0)
+        self.diameter_box.setDecimals(1)
+        self.diameter_box.setSpecialValueText("estimated from the image")
+        self.diameter_box.setToolTip("Typical diameter of one object; 0 to estimate it")
+        self.device_text.setText("auto takes a GPU where there is one")
+        self.command_button.setToolTip("Copy a line for the terminal that gives the same labels")
+        self.recipe_button.setToolTip("Copy a text for `medseg run` that gives the same labels")
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Image", self.channels)
+        form.addRow("Model", self.model)
+        form.addRow("Where", self.where)
+        form.addRow(self.diameter_label, self.diameter_box)
+        form.addRow("Device", self.device_combo)
+        form.addRow("", self.device_text)
+        copy = QHBoxLayout()
+        copy.addWidget(self.command_button)
+        copy.addWidget(self.recipe_button)
+        column = QVBoxLayout(self)
+        column.addLayout(form)
+        for widget in (self.tta_box, self.maps_box, self.problem, self.run_button, self.bar, self.result):
+            column.addWidget(widget)
+        column.addLayout(copy)
+        column.addStretch(1)
+
+
+def _swatch(class_id: int, name: str) -> str:
+    red, green, blue = colour(class_id)
+    return f'<span style="color: rgb({red}, {green}, {blue})">&#9632;</span> {escape(name)}'
+
+
+def _found_device() -> str:
+    from medseg.nets.device import choose
+
+    return str(choose("auto"))

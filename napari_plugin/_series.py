@@ -1,0 +1,107 @@
+"""Several series in one DICOM folder: a list beside the picture to choose from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+
+from medseg import Progress, Volume, read
+from medseg.errors import SeriesAmbiguousError
+from medseg.progress import Steps
+from napari_plugin._reader import scan_layers
+from napari_plugin._running import RunBar
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class SeriesChoice(QWidget):
+    """Lists the series of a folder; the chosen ones are opened one after the other, the list stays for more.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    path : str
+        The folder or file.
+    choices : tuple of (str, str)
+        Key and description of each series.
+    """
+
+    def __init__(self, viewer: Viewer, path: str, choices: tuple[tuple[str, str], ...]) -> None:
+        super().__init__()
+        self._viewer, self._path, self._waiting = viewer, path, list[str]()
+        head = QLabel(f"<b>{Path(path).name}</b> holds {len(choices)} series. Which ones do you want to see?")
+        head.setTextFormat(Qt.TextFormat.RichText)
+        head.setWordWrap(True)
+        self.list = QListWidget()
+        self.list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
+        self.list.setWordWrap(True)
+        for key, text in choices:
+            item = QListWidgetItem(text)
+            item.setData(Qt.ItemDataRole.UserRole, key)
+            item.setToolTip(f"series {key}")
+            self.list.addItem(item)
+        self.button = QPushButton("Open")
+        self.bar = RunBar()
+        self.bar.done.connect(self._add)
+        self.bar.ended.connect(self._next)
+        self.list.itemSelectionChanged.connect(self._allow)
+        self.list.itemDoubleClicked.connect(self._open)
+        self.button.clicked.connect(self._open)
+        column = QVBoxLayout(self)
+        for widget in (head, self.list, self.button, self.bar):
+            column.addWidget(widget)
+        self._allow()
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802
+        """Give up reading when the list is closed."""
+        self._waiting.clear()
+        self.bar.close_down()
+        super().closeEvent(event)
+
+    def _open(self) -> None:
+        self._waiting = [item.data(Qt.ItemDataRole.UserRole) for item in self.list.selectedItems()]
+        self._next()
+
+    def _next(self) -> None:
+        if self._waiting and not self.bar.busy:
+            key = self._waiting.pop(0)
+            self.bar.start(lambda: _reading(self._path, key), what="Reading the series")
+        self._allow()
+
+    def _add(self, volume: Volume) -> None:
+        from napari.layers import Layer
+
+        for layer in scan_layers(volume, f"{Path(self._path).name} {_text(self.list, volume)}".strip()):
+            self._viewer.add_layer(Layer.create(*layer))
+
+    def _allow(self) -> None:
+        chosen = bool(self.list.selectedItems())
+        self.button.setEnabled(chosen and not self.bar.busy)
+        reason = "Choose a series first." if not chosen else "A series is being read."
+        self.button.setToolTip("" if self.button.isEnabled() else reason)
+
+
+def ask(viewer: Viewer, path: str, several: SeriesAmbiguousError) -> SeriesChoice:
+    """Show the list of series beside the picture, and return it."""
+    widget = SeriesChoice(viewer, path, several.choices)
+    viewer.window.add_dock_widget(widget, name="Choose a series", area="right")
+    return widget
+
+
+def _reading(path: str, series: str) -> Steps[Volume]:
+    yield Progress("reading", 0, 1)
+    return read(path, series=series)
+
+
+def _text(choices: QListWidget, volume: Volume) -> str:
+    """Return what the list calls the series that was read, in short."""
+    key = str(volume.source.details.get("series_key", "")) if volume.source else ""
+    for row in range(choices.count()):
+        item = choices.item(row)
+        if key and item.data(Qt.ItemDataRole.UserRole) == key:
+            return str(item.text())
+    return ""

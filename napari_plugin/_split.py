@@ -1,0 +1,339 @@
+"""Split touching objects: sliders whose effect is seen at once, then the whole in the background."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication, QWidget
+
+from medseg import Instances, MedsegError
+from medseg.instance.options import SplitOptions
+from medseg.instance.retune import Method, separated_steps
+from medseg.progress import Steps, finish
+from napari_plugin._layers import instances_layer
+from napari_plugin._request import Request
+from napari_plugin._split_form import SplitForm
+from napari_plugin._split_preview import Look, Looker, PreviewLayer, Wish
+from napari_plugin._split_source import Splittable, lies_in_file, request_of, splittable_steps
+from napari_plugin._split_view import camera_of, shown_of
+from napari_plugin._telling import tell
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+NO_LAYER = "Segment an image with a model for objects first, or open or draw a mask as a labels layer."
+
+
+class SplitWidget(SplitForm):
+    """Separates the objects of a layer with numbers that are tried out live.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    parent : QWidget, optional
+    """
+
+    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(viewer, parent)
+        self._viewer = viewer
+        self._docked = False
+        self._item: Splittable | None = None
+        self._layer: Any = None
+        self._made: Any = None
+        self._whole: int | None = None
+        self._asked: tuple[Method, SplitOptions] | None = None
+        self._looker, self._preview = Looker(self), PreviewLayer(viewer)
+        self._connect()
+        self._take(self.choice.layer)
+
+    @property
+    def options(self) -> SplitOptions:
+        """The numbers that are set."""
+        return self.numbers.options
+
+    @property
+    def split_method(self) -> Method:
+        """The way to separate that is chosen."""
+        method: Method = self.method.currentData()
+        return method
+
+    @property
+    def item(self) -> Splittable | None:
+        """What the objects are separated from; None while there is nothing, or it is still being read."""
+        return self._item
+
+    @property
+    def looking(self) -> bool:
+        """Whether a preview is on its way."""
+        return self._looker.busy
+
+    def request(self) -> Request:
+        """Return the command that gives the objects that Apply gives now.
+
+        Raises
+        ------
+        LookupError
+            With a sentence, if no command can.
+        """
+        if self._item is None:
+            raise LookupError(NO_LAYER)
+        return request_of(self._item, self.split_method, self.options)
+
+    def apply(self) -> None:
+        """Separate the objects of the whole layer in the background."""
+        item, method, options = self._item, self.split_method, self.options
+        if item is None or self.bar.busy:
+            return
+        self._asked = (method, options)
+        self.result.clear()
+        self.bar.start(lambda: separated_steps(item.source, method, options), what=f"Splitting {item.name}")
+        self._refresh()
+
+    def event(self, event: QEvent) -> bool:
+        """Give up the work when the dock is closed: napari takes the widget out of it then."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.give_up()
+            self._docked = self.parent() is not None
+        return bool(super().event(event))
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Give up the work."""
+        self.give_up()
+        super().closeEvent(event)
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Look again at what has changed while the widget was hidden."""
+        super().showEvent(event)
+        self._look()
+
+    def give_up(self) -> None:
+        """Stop all work, take the outlines away and listen to the viewer no longer."""
+        self._listen(False)
+        self._watch(None)
+        self._item = None
+        self.choice.let_go()
+        self._looker.close_down()
+        for bar in (self.bar, self.reader):
+            bar.close_down()
+        self._preview.remove()
+
+    def _connect(self) -> None:
+        self.choice.changed.connect(self._take)
+        self.method.currentIndexChanged.connect(lambda _: self._renew())
+        self.numbers.changed.connect(self._look)
+        self.reset_button.clicked.connect(self._reset)
+        self.live_box.toggled.connect(self._toggle)
+        self.apply_button.clicked.connect(self.apply)
+        self.command_button.clicked.connect(lambda: self._copy(recipe=False))
+        self.recipe_button.clicked.connect(lambda: self._copy(recipe=True))
+        self._looker.found.connect(self._show)
+        self._looker.failed.connect(self._fail)
+        self.reader.done.connect(self._use)
+        self.reader.failed.connect(self._fail)
+        self.bar.done.connect(self._finish)
+        self.bar.stopped.connect(lambda: self.result.setText("Stopped; nothing was changed."))
+        self.bar.failed.connect(self._fail)
+        self.bar.ended.connect(self._refresh)
+        self._listen(True)
+
+    def _listen(self, yes: bool) -> None:
+        viewer = self._viewer
+        moves = (
+            viewer.dims.events.current_step,
+            viewer.dims.events.order,
+            viewer.dims.events.ndisplay,
+            camera_of(viewer).events.zoom,
+            camera_of(viewer).events.center,
+        )
+        for emitter in moves:
+            (emitter.connect if yes else emitter.disconnect)(self._look)
+        removed = viewer.layers.events.removed
+        (removed.connect if yes else removed.disconnect)(self._lose)
+
+    def _take(self, layer: Any) -> None:
+        """Begin with another layer."""
+        self._looker.wish(None)
+        self._preview.remove()
+        self._watch(layer)
+        self._item, self._whole = None, None
+        if self.bar.busy:
+            self.bar.cancel()
+        self.kind.setText(NO_LAYER if layer is None else "Reading …")
+        self.result.clear()
+        self._read()
+        self._refresh()
+
+    def _read(self) -> None:
+        """Find out what the layer holds: at once, but for maps that lie in a file."""
+        layer = self._layer
+        if layer is None or self.reader.busy:
+            return
+        if lies_in_file(layer):
+            self.reader.start(lambda: _named(layer), what="Reading the maps")
+            return
+        try:
+            self._use(finish(_named(layer)))
+        except MedsegError as error:
+            self._item = None
+            tell(error)
+            self._fail(error)
+
+    def _use(self, found: tuple[Any, Splittable]) -> None:
+        layer, item = found
+        if layer != self._layer:
+            self._read()
+            return
+        first = self._item is None
+        self._item = item
+        self.kind.setText(_described(item))
+        if first:
+            self.numbers.fit(item)
+        self._renew()
+
+    def _watch(self, layer: Any) -> None:
+        """Follow the pixels of a labels layer: a mask that is painted on is another mask."""
+        for emitter in _changes(self._layer):
+            emitter.disconnect(self._read_again)
+        self._layer = layer
+        for emitter in _changes(layer):
+            emitter.connect(self._read_again)
+
+    def _read_again(self, _: Any = None) -> None:
+        self._whole = None
+        self._read()
+
+    def _renew(self) -> None:
+        if self._item is not None:
+            self.numbers.show_used(self._item.used(self.split_method))
+        self._refresh()
+        self._look()
+
+    def _reset(self) -> None:
+        if self._item is not None:
+            self.numbers.set_options(self._item.tuned)
+
+    def _toggle(self, on: bool) -> None:
+        if on:
+            self._look()
+        else:
+            self._looker.wish(None)
+            self._preview.remove()
+            self._tell_count(None)
+
+    def _look(self, _: Any = None) -> None:
+        """Ask for a look at what is in view now."""
+        if self._item is None or not self.live_box.isChecked() or not self.isVisible():
+            return
+        shown = shown_of(self._viewer, self._layer, self._item.source.grid.shape)
+        if shown is None:
+            self._looker.wish(None)
+            self._preview.remove()
+            self.count.setText("Nothing of the layer is in view.")
+            return
+        self._looker.wish(Wish(self._item.source, self.split_method, self.options, shown))
+
+    def _show(self, look: Look) -> None:
+        if self._item is not None and look.wish.source is self._item.source and self.live_box.isChecked():
+            self._preview.show(look)
+            self._tell_count(look)
+
+    def _tell_count(self, look: Look | None) -> None:
+        words = []
+        if look is not None:
+            where = "in view" if look.complete else "in the middle of the view"
+            words.append(f"<b>{look.seen.count:,}</b> {_objects(look.seen.count)} {where}")
+        if self._whole is not None:
+            stale = self._asked != (self.split_method, self.options)
+            words.append(f"{self._whole:,} in all after Apply{' with the numbers before' if stale else ''}")
+        self.count.setText(", ".join(words))
+
+    def _finish(self, found: Instances) -> None:
+        item = self._item
+        if item is None:
+            return
+        self._whole = len(found.segments)
+        self._put(item, found)
+        self.result.setText(
+            f"{self._whole:,} {_objects(self._whole)} in all." if self._whole else "No objects: nothing was found."
+        )
+        self._look()
+
+    def _put(self, item: Splittable, found: Instances) -> None:
+        """Show the objects in a layer of their own; the next Apply replaces what the last one made."""
+        request = None
+        with suppress(LookupError, MedsegError):
+            assert self._asked is not None
+            request = request_of(item, *self._asked)
+        kept = {name: item.record[name] for name in ("image", "model", "maps", "partial") if name in item.record}
+        data, attributes, _ = instances_layer(found, f"{item.name} split", **kept, request=request)
+        if self._made is not None and self._made in self._viewer.layers:
+            self._made.data = data
+            self._made.metadata = attributes["metadata"]
+            return
+        active = self._viewer.layers.selection.active
+        self._made = self._viewer.add_labels(data, **attributes)
+        self._viewer.layers.selection.active = active
+
+    def _lose(self, event: Any) -> None:
+        """Switch the preview off when the user deletes its layer."""
+        if event.value == self._preview.layer:
+            self._preview.layer = None
+            self.live_box.setChecked(False)
+        if event.value == self._made:
+            self._made = None
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, MedsegError):
+            self.kind.setText(f"Found {error.found}, expected {error.expected}. {error.remedy}")
+        self._refresh()
+
+    def _refresh(self) -> None:
+        reason = ""
+        if self._item is None:
+            reason = NO_LAYER if self._layer is None else "The layer is being read, or cannot be used: see above."
+        for button in (self.apply_button, self.reset_button, self.command_button, self.recipe_button):
+            button.setEnabled(not reason)
+            button.setToolTip(reason)
+        if self.bar.busy:
+            self.apply_button.setEnabled(False)
+            self.apply_button.setToolTip("A run is under way: wait, or cancel it.")
+        self.numbers.setEnabled(not reason)
+
+    def _copy(self, *, recipe: bool) -> None:
+        try:
+            request = self.request()
+        except (LookupError, MedsegError) as problem:
+            self.result.setText(str(problem.args[0]) if isinstance(problem, LookupError) else str(problem))
+            return
+        text = request.recipe() if recipe else request.command_line()
+        QApplication.clipboard().setText(text)
+        self.result.setText(
+            "Copied. Save it as recipe.yaml and run: medseg run recipe.yaml" if recipe else f"Copied: {text}"
+        )
+
+
+def _named(layer: Any) -> Steps[tuple[Any, Splittable]]:
+    """Read what a layer holds; returns the layer too, since another one may be chosen meanwhile."""
+    item = yield from splittable_steps(layer)
+    return layer, item
+
+
+def _changes(layer: Any) -> tuple[Any, ...]:
+    """Return what a layer emits when its pixels become others."""
+    names = ("data", "paint")  # an image has no brush
+    return tuple(getattr(layer.events, name) for name in names if layer is not None and hasattr(layer.events, name))
+
+
+def _described(item: Splittable) -> str:
+    source = item.source
+    if source.maps is None:
+        n = len(source.labels.classes) if source.labels is not None else 0
+        return "A mask: objects are cut at their waists." + (" Every class is split by itself." if n > 1 else "")
+    return "Maps of a model for objects: nothing is asked of the network again."
+
+
+def _objects(n: int) -> str:
+    return "object" if n == 1 else "objects"

@@ -1,0 +1,192 @@
+"""A live look at the objects in view: computed off the window's thread, the newest wish first, one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QEventLoop, QObject, QTimer, Signal
+
+from medseg import Instances, MedsegError
+from medseg.instance.options import SplitOptions
+from medseg.instance.retune import Method, SplitSource
+from napari_plugin._layers import instances_layer
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from medseg.instance.look import Seen
+    from napari_plugin._split_view import Shown
+
+AT_ONCE = 2_000_000
+"""Voxels worked on for the first answer: a core of a laptop does 15 to 25 million in a second."""
+AT_MOST = 16_000_000
+"""Voxels worked on when nothing newer is wished for: what the view shows beyond the first answer."""
+PAUSE_MS = 15
+NAME = "split preview"
+_OUTLINE = "#ffd21f"
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What is to be looked at, and how."""
+
+    source: SplitSource
+    method: Method
+    options: SplitOptions
+    shown: Shown
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What was found for a wish; `complete` when it covers all that is in view."""
+
+    wish: Wish
+    seen: Seen
+    complete: bool
+
+
+class Looker(QObject):
+    """Fulfils wishes one after the other; of those that come while it works only the last is kept.
+
+    A first answer covers the middle of the view and is always finished, so that the picture follows a slider that moves
+    on; the second covers all of the view and is given up for a newer wish.
+    """
+
+    found = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._next: Wish | None = None
+        self._now: Wish | None = None
+        self._worker: Any = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE_MS)
+        self._timer.timeout.connect(self._begin)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a wish waits or is being worked on."""
+        return self._next is not None or self._worker is not None
+
+    def wish(self, wish: Wish | None) -> None:
+        """Ask for a look; None to forget what was asked for."""
+        self._next = wish
+        if wish is None:
+            self._now = None
+            self._timer.stop()
+        elif self._worker is None and not self._timer.isActive():
+            self._timer.start()
+
+    def close_down(self, seconds: float = 3.0) -> None:
+        """Forget all wishes and wait a moment for the work to end."""
+        self.wish(None)
+        if self._worker is None:
+            return
+        loop = QEventLoop()
+        self._worker.finished.connect(loop.quit)
+        QTimer.singleShot(int(1000 * seconds), loop.quit)
+        loop.exec()
+
+    def _begin(self) -> None:
+        if self._worker is not None or self._next is None:
+            return
+        self._now, self._next = self._next, None
+        self._worker = create_worker(self._work, self._now)
+        self._worker.yielded.connect(self._show)
+        self._worker.errored.connect(self._fail)
+        self._worker.finished.connect(self._rest)
+        self._worker.start()
+
+    def _work(self, wish: Wish) -> Any:
+        """Run on the other thread: yields one or two looks, or an error of medseg."""
+        from medseg.instance.look import box_within, look_steps
+
+        before = None
+        for most in (AT_ONCE, AT_MOST):
+            box = box_within(wish.source, wish.options, wish.shown.box, most_voxels=most, about=wish.shown.about)
+            if box == before:
+                return
+            steps = look_steps(wish.source, wish.method, wish.options, box)
+            try:
+                while True:
+                    next(steps)
+                    if self._now is not wish or (before is not None and self._next is not None):
+                        steps.close()
+                        return
+            except StopIteration as end:
+                yield Look(wish, end.value, complete=box == wish.shown.box)
+            except MedsegError as error:
+                yield error
+                return
+            before = box
+            if box == wish.shown.box:
+                return
+
+    def _show(self, answer: Any) -> None:
+        if isinstance(answer, Look):
+            if answer.wish is self._now:
+                self.found.emit(answer)
+        else:
+            self.failed.emit(answer)
+
+    def _fail(self, error: Exception) -> None:
+        self.failed.emit(error)
+
+    def _rest(self) -> None:
+        self._worker = None
+        if self._next is not None:
+            self._begin()
+
+
+class PreviewLayer:
+    """The layer with the outlines of a look; it is ours alone, comes with the first look and goes with `remove`."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self.layer: Any = None
+
+    @property
+    def there(self) -> bool:
+        """Whether the layer is in the viewer."""
+        return self.layer is not None and self.layer in self._viewer.layers
+
+    def show(self, look: Look) -> None:
+        """Show what was found."""
+        box = look.seen.box
+        grid = look.wish.source.grid
+        part = grid.cropped(tuple(b.start for b in box), tuple(b.stop - b.start for b in box))
+        data, attributes, _ = instances_layer(Instances(look.seen.array, part), NAME, preview=True)
+        solid = look.wish.shown.solid
+        if not self.there:
+            active = self._viewer.layers.selection.active
+            self.layer = self._viewer.add_labels(data, **attributes, opacity=0.9)
+            self.layer.editable = False
+            self._look_like(solid)
+            self._viewer.layers.selection.active = active
+            return
+        if (self.layer.contour == 0) != solid:
+            self._look_like(solid)
+        self.layer.data = data
+        self.layer.affine = attributes["affine"]
+        self.layer.metadata = attributes["metadata"]
+
+    def remove(self) -> None:
+        """Take the layer out of the viewer."""
+        if self.there:
+            self._viewer.layers.remove(self.layer)
+        self.layer = None
+
+    def _look_like(self, solid: bool) -> None:
+        """Outlines of one colour in slices, where numbers change with every look; coloured bodies in 3-D."""
+        from napari.utils.colormaps import DirectLabelColormap, label_colormap
+
+        if solid:
+            self.layer.contour = 0
+            self.layer.colormap = label_colormap(49)
+        else:
+            self.layer.colormap = DirectLabelColormap(color_dict={None: _OUTLINE, 0: "transparent"})
+            self.layer.contour = 1

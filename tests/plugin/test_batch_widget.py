@@ -1,0 +1,128 @@
+"""A folder in a process of its own: rows as cases end, stop, resume, open."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+from segmenting import LONG, sample
+
+from medseg.io.write import write
+from medseg.volume import Volume
+
+pytestmark = pytest.mark.gl
+
+
+@pytest.fixture
+def widget(make_napari_viewer_proxy, qtbot):
+    from napari_plugin._batch import BatchWidget
+
+    viewer = make_napari_viewer_proxy()
+    made = BatchWidget(viewer)
+    made.viewer_of_test = viewer
+    qtbot.addWidget(made)
+    yield made
+    made.run.close_down()
+
+
+@pytest.fixture
+def scans(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write(Volume(sample().numpy(), sample().grid), folder / f"{name}.nii.gz")
+    (folder / "cut.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes()[:300])
+    return folder
+
+
+def rows(widget):
+    """Return state and codes of every case in the table."""
+
+    def text(row, column):
+        item = widget.table.item(row, column)
+        return "" if item is None else item.text()
+
+    return {widget.case_at(r): [text(r, 1), text(r, 3)] for r in range(widget.table.rowCount())}
+
+
+def states(widget):
+    return [state for state, _ in rows(widget).values()]
+
+
+def test_what_is_missing_is_said(widget, scans, tmp_path):
+    assert "Choose the folder" in widget.run_button.toolTip()
+    assert not widget.run_button.isEnabled()
+    widget.inputs.line.setText(str(tmp_path / "nowhere"))
+    assert "There is no folder" in widget.problem.text()
+    widget.inputs.path = scans
+    assert widget.out.path == tmp_path / "scans_results"
+    assert widget.run_button.isEnabled()
+    widget.out.path = scans
+    assert "a folder of their own" in widget.run_button.toolTip()
+    assert not widget.stop_button.isEnabled()
+    assert not widget.report_button.isEnabled()
+
+
+def test_a_folder_can_be_dropped(widget, scans, qtbot):
+    from qtpy.QtCore import QMimeData, QPoint, Qt, QUrl
+    from qtpy.QtGui import QDropEvent
+    from qtpy.QtWidgets import QApplication
+
+    held = QMimeData()
+    held.setUrls([QUrl.fromLocalFile(str(scans))])
+    where, copy = QPoint(5, 5).toPointF(), Qt.DropAction.CopyAction
+    event = QDropEvent(where, copy, held, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(widget.inputs, event)
+    assert widget.inputs.path == scans
+
+
+def test_each_case_has_a_row_and_a_finished_one_opens(widget, scans, qtbot):
+    from medseg.io.read import read_labels
+
+    widget.inputs.path = scans
+    with qtbot.waitSignal(widget.run.ended, timeout=LONG) as ended:
+        widget.run_button.click()
+        assert widget.stop_button.isEnabled()
+        assert not widget.run_button.isEnabled()
+    assert ended.args == [3]
+    found = rows(widget)
+    assert found["a"][0].startswith("ok")
+    assert found["b"][0].startswith("ok")
+    assert found["cut"] == ["refused", "E_INPUT_UNREADABLE"]
+    assert "some cases were refused" in widget.result.text()
+    assert widget.summary_button.isEnabled()
+    assert widget.resume_button.isHidden()
+    row = next(r for r in range(3) if widget.case_at(r) == "a")
+    with qtbot.waitSignal(widget.bar.done, timeout=LONG):
+        widget.table.cellDoubleClicked.emit(row, 0)
+    image, labels = widget.viewer_of_test.layers
+    written = read_labels(widget.out.path / "a_labels.nii.gz")
+    np.testing.assert_array_equal(np.asarray(labels.data), written.array.T)
+    np.testing.assert_allclose(labels.affine.affine_matrix, image.affine.affine_matrix)
+    # results are there now: a second run is refused in words, not silently
+    with qtbot.waitSignal(widget.run.ended, timeout=LONG) as ended:
+        widget.run_button.click()
+    assert ended.args == [2]
+    assert "E_OUTPUT_EXISTS" in widget.result.text()
+
+
+def test_a_run_that_is_stopped_keeps_what_is_complete_and_can_be_resumed(widget, scans, qtbot):
+    for k in range(12):
+        write(Volume(sample().numpy(), sample().grid), scans / f"c{k:02d}.nii.gz")
+    widget.inputs.path = scans
+    widget.run_button.click()
+    qtbot.waitUntil(lambda: any(state.startswith("ok") for state in states(widget)), timeout=LONG)
+    with qtbot.waitSignal(widget.run.ended, timeout=LONG) as ended:
+        widget.stop_button.click()
+    assert ended.args == [143]
+    assert "Resume" in widget.result.text()
+    assert "not started" in states(widget)
+    done = [case for case, (state, _) in rows(widget).items() if state.startswith("ok")]
+    before = {case: (widget.out.path / f"{case}_labels.nii.gz").stat().st_mtime_ns for case in done}
+    assert not widget.resume_button.isHidden()
+    assert "--resume" in widget.request(resume=True).command_line()
+    with qtbot.waitSignal(widget.run.ended, timeout=LONG) as ended:
+        widget.resume_button.click()
+    assert ended.args == [3]
+    assert {c: (widget.out.path / f"{c}_labels.nii.gz").stat().st_mtime_ns for c in done} == before
+    assert sum(state.startswith("ok") for state in states(widget)) == 14
+    assert widget.resume_button.isHidden()

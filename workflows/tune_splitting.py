@@ -1,0 +1,329 @@
+"""Choose how the maps of a model become objects, on pictures whose objects are known.
+
+    python workflows/tune_splitting.py DATASET SPLIT.csv MODEL [--part val] [--also-train 35] [--decoders distance,offsets]
+        [--cache FOLDER] [--looks] [--tta] [--diameter 32] [-o numbers.json] [--write]
+
+The maps of each picture are made once and kept in the cache. Each decoder's numbers are then chosen one after the other,
+twice around. The goal of a setting is the mean over pictures of (AP at IoU .5 + mean AP over .5:.05:.95) / 2; of a
+number's values the one wins whose goal is best together with its two neighbours' (half weight each), so that a value on a
+broad height is preferred to a sharp peak. --also-train adds training pictures, one of a group, that count as much.
+--looks also tries other working diameters, and mirroring, with the numbers that won. --write puts the numbers on the
+model's card. Pictures of the part `test` are refused: what is chosen on them could no longer be scored on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+Numbers = dict[str, Any]
+LENGTHS = ("smoothing", "min_distance")
+ORDER = ("seed_threshold", "min_depth", "smoothing", "foreground_threshold", "min_size", "min_distance")
+COMMON: dict[str, tuple[float, ...]] = {
+    "foreground_threshold": (0.4, 0.45, 0.5, 0.55, 0.6),
+    "seed_threshold": (0.2, 0.3, 0.4, 0.5, 0.6),
+    "min_depth": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+    "smoothing": (0.0, 0.75, 1.0, 1.5, 2.0),
+    "min_size": (0.0, 10.0, 20.0, 40.0, 60.0),
+    "min_distance": (0.0, 3.0, 6.0, 8.0),
+}
+CHOICES: dict[str, dict[str, tuple[float, ...]]] = {
+    "distance": COMMON,
+    "combined": COMMON,
+    "boundary": COMMON | {"seed_threshold": (0.4, 0.5, 0.6, 0.7, 0.8)},
+    "offsets": COMMON | {"seed_threshold": (0.4, 0.5, 0.6, 0.7, 0.8), "smoothing": (0.75, 1.0, 1.25, 1.5, 2.0)},
+}
+START = {
+    "distance": (0.5, 0.4, 0.2, 0.75, 20.0, 0.0),
+    "combined": (0.5, 0.3, 0.1, 0.75, 20.0, 0.0),
+    "boundary": (0.5, 0.6, 0.15, 0.75, 20.0, 0.0),
+    "offsets": (0.5, 0.6, 0.2, 1.25, 20.0, 3.0),
+}
+LOOKS = (28.0, 32.0, 36.0)
+GAIN = 2e-4
+"""A number is changed when its broad goal rises by more than this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture: its kind, its maps on its own grid, the step of the working grid in that unit, its true objects."""
+
+    name: str
+    kind: str
+    maps: Any
+    step: float
+    truth: Any
+
+
+def main(arguments: list[str]) -> Numbers:
+    """Tune as the command line says; return the numbers of the best decoder as a card keeps them."""
+    given = _parsed(arguments)
+    from medseg.models.bundle import load_bundle
+    from medseg.models.registry import find
+
+    folder = Path(given.model) if Path(given.model).is_dir() else find(given.model)
+    bundle = load_bundle(folder)
+    diameter = given.diameter or float(bundle.card.split.get("diameter", 32.0))
+    names = chosen_names(given.split, given.part, given.also_train, groups_of(given.dataset / "split.csv"))
+    ask = Asker(bundle, given.dataset, given.cache)
+    pictures = ask.pictures(names, diameter, tta=given.tta)
+    goals = Goals(pictures)
+    found = {decoder: tuned(goals, decoder) for decoder in given.decoders.split(",")}
+    now = {k: v for k, v in bundle.card.split.items() if k != "diameter"}
+    print_table(goals, ([("on the card", now)] if "decoder" in now else []) + list(found.items()))
+    best = max(found.values(), key=goals.mean)
+    if given.looks:
+        print_looks(ask, names, best, given.tta)
+    numbers: Numbers = {"diameter": diameter, **best}
+    print(f"\nbest: {json.dumps(numbers)}")
+    if given.out:
+        given.out.write_text(json.dumps(numbers, indent=2) + "\n")
+    if given.write:
+        write_card(folder, numbers)
+    return numbers
+
+
+def chosen_names(split: Path, part: str, n_train: int, groups: dict[str, str]) -> list[str]:
+    """Return the pictures to tune on: those of a part, and some training pictures, each from another group.
+
+    Parameters
+    ----------
+    split : Path
+        Table with columns ``id`` and ``split``.
+    part : str
+    n_train : int
+    groups : dict
+        Group of each picture; one without counts as a group of its own.
+    """
+    rows = rows_of(split)
+    if part == "test":
+        raise SystemExit("The part 'test' is kept for the score: nothing may be chosen on it. Nothing was tuned.")
+    chosen = sorted(row["id"] for row in rows if row["split"] == part)
+    if not chosen:
+        raise SystemExit(f"{split} has no picture of part {part!r}. Nothing was tuned.")
+    training = sorted(row["id"] for row in rows if row["split"] == "train" and part != "train")
+    drawn = np.random.default_rng(0).permutation(training).tolist()
+    one_each = {groups.get(name, name): name for name in reversed(drawn)}
+    taken = [name for name in drawn if one_each[groups.get(name, name)] == name]
+    return chosen + sorted(taken[:n_train])
+
+
+class Asker:
+    """Asks the network for the maps of pictures, or finds them in the cache."""
+
+    def __init__(self, bundle: Any, dataset: Path, cache: Path) -> None:
+        from medseg.io.dataset import find_pairs
+        from medseg.learn.weights import load_network
+
+        self._bundle, self._network = bundle, load_network(bundle)
+        self._cache = cache / bundle.card.weights_sha256[:12]
+        self._cases = {case.id: case for case in find_pairs(dataset).cases}
+        table = dataset / "split.csv"
+        self._kinds = {r["id"]: r.get("modality", "all") for r in rows_of(table)} if table.exists() else {}
+
+    def pictures(self, names: Iterable[str], diameter: float, *, tta: bool) -> list[Picture]:
+        """Return pictures whose maps were made at a working diameter."""
+        from medseg.instance.options import SplitOptions
+        from medseg.instance.segment import maps_on
+        from medseg.io.read import read_labels
+        from medseg.labels import Instances
+
+        found = []
+        for name in names:
+            labels = read_labels(self._cases[name].label)
+            maps = self._maps(name, diameter, tta)
+            native = maps_on(maps, labels.grid, SplitOptions(decoder="offsets"))
+            truth = Instances(labels.array, native.grid)
+            found.append(Picture(name, self._kinds.get(name, "all"), native, min(maps.grid.spacing), truth))
+        return found
+
+    def _maps(self, name: str, diameter: float, tta: bool) -> Any:
+        from medseg.io.read import read_labels
+        from medseg.volume import Volume
+
+        grid = read_labels(self._cases[name].label).grid
+        kept = self._cache / f"{diameter:g}{'_tta' if tta else ''}" / f"{name}.npy"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            np.save(kept, self._seen(name, diameter, tta), allow_pickle=False)
+        array = np.load(kept, allow_pickle=False).astype(np.float32)
+        working = grid if array.shape[1:] == grid.shape else grid.reshaped(array.shape[1:])
+        return Volume(array, working, self._bundle.card.outputs)
+
+    def _seen(self, name: str, diameter: float, tta: bool) -> Any:
+        import torch
+
+        from medseg.instance.predict import MapOptions, predict_maps_steps
+        from medseg.planning import read_case
+        from medseg.progress import finish
+
+        card = self._bundle.card
+        card = card.model_copy(update={"split": {**card.split, "diameter": diameter}})
+        steps = predict_maps_steps(
+            read_case(self._cases[name]), self._network, card, options=MapOptions(tta=tta), device=torch.device("cpu")
+        )
+        return finish(steps).numpy().astype(np.float16)
+
+
+class Goals:
+    """The goal of every setting that was tried, computed once."""
+
+    def __init__(self, pictures: list[Picture]) -> None:
+        self.pictures = pictures
+        self._known: dict[str, Any] = {}
+
+    def mean(self, numbers: Numbers) -> float:
+        """Return the goal of a setting."""
+        return float(np.mean(self.each(numbers)))
+
+    def each(self, numbers: Numbers) -> Any:
+        """Return the goal of a setting in each picture."""
+        key = json.dumps(numbers, sort_keys=True)
+        if key not in self._known:
+            scores = [scores_of(picture, numbers) for picture in self.pictures]
+            self._known[key] = np.array([((s.at[0].ap or 0.0) + (s.mean_ap or 0.0)) / 2 for s in scores])
+        return self._known[key]
+
+
+def scores_of(picture: Picture, numbers: Numbers) -> Any:
+    """Return the scores of a picture whose maps are split by these numbers, lengths in voxels of the working grid."""
+    from medseg.instance.options import SplitOptions
+    from medseg.instance.watershed import objects_of_maps_steps
+    from medseg.labels import Instances
+    from medseg.metrics.instances import instance_scores
+    from medseg.progress import finish
+
+    grid = picture.maps.grid
+    units = {**dict.fromkeys(LENGTHS, picture.step), "min_size": picture.step**grid.ndim}
+    options = SplitOptions.from_dict({k: v * units[k] if k in units else v for k, v in numbers.items()})
+    objects = finish(objects_of_maps_steps(picture.maps, options))
+    return instance_scores(Instances(objects.array, grid), picture.truth)
+
+
+def tuned(goals: Goals, decoder: str) -> Numbers:
+    """Choose the numbers of a decoder one after the other, twice around."""
+    start = perf_counter()
+    first = ("foreground_threshold", "seed_threshold", "min_depth", "smoothing", "min_size", "min_distance")
+    best: Numbers = {"decoder": decoder, **dict(zip(first, START[decoder], strict=True))}
+    for _ in range(2):
+        before = dict(best)
+        for name in ORDER:
+            values = sorted({*CHOICES[decoder][name], best[name]})
+            broad = neighbourly([goals.mean({**best, name: value}) for value in values])
+            if max(broad) > broad[values.index(best[name])] + GAIN:
+                best[name] = values[int(np.argmax(broad))]
+        if best == before:
+            break
+    print(f"{decoder}: {goals.mean(best):.4f} in {perf_counter() - start:.0f} s: {json.dumps(best)}", flush=True)
+    return best
+
+
+def neighbourly(heights: list[float]) -> list[float]:
+    """Return the mean of each value and its neighbours', which count half; an end has one neighbour.
+
+    Examples
+    --------
+    >>> neighbourly([0.0, 1.0, 0.0])
+    [0.3333333333333333, 0.5, 0.3333333333333333]
+    """
+    found = []
+    for k, own in enumerate(heights):
+        beside = heights[max(0, k - 1) : k] + heights[k + 1 : k + 2]
+        found.append((own + 0.5 * sum(beside)) / (1 + 0.5 * len(beside)))
+    return found
+
+
+def print_table(goals: Goals, settings: list[tuple[str, Numbers]]) -> None:
+    """Print each setting's scores by kind of picture; ± is the standard error of the difference to the first."""
+    from medseg.metrics.instances import pooled
+
+    kinds = [picture.kind for picture in goals.pictures]
+    first = goals.each(settings[0][1])
+    print("\n| setting | kind | pictures | goal | AP.5 | mean AP | pooled AP.5 | pooled mean AP | count error | ± |")
+    print("| --- | --- | --: | --: | --: | --: | --: | --: | --: | --: |")
+    for title, numbers in settings:
+        scores = [scores_of(picture, numbers) for picture in goals.pictures]
+        each = goals.each(numbers)
+        for kind in ("all", *sorted(set(kinds) - {"all"})):
+            own = [k for k, other in enumerate(kinds) if kind in ("all", other)]
+            some = [scores[k] for k in own]
+            whole = pooled(some)
+            means = [
+                each[own].mean(),
+                np.mean([s.at[0].ap or 0.0 for s in some]),
+                np.mean([s.mean_ap or 0.0 for s in some]),
+            ]
+            shown = [*means, whole.at[0].ap or 0.0, whole.mean_ap or 0.0, whole.relative_count_error or 0.0]
+            error = (each - first)[own].std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else 0.0
+            print(
+                f"| {title} | {kind} | {len(own)} | {' | '.join(f'{v:.4f}' for v in shown)} | {error:.4f} |", flush=True
+            )
+
+
+def print_looks(ask: Asker, names: list[str], numbers: Numbers, tta: bool) -> None:
+    """Print the goal at other working diameters (lengths grow with them) and with mirroring."""
+    print("\n| diameter | mirrored | goal | AP.5 | mean AP |\n| --: | --- | --: | --: | --: |")
+    for diameter, mirrored in [*((d, tta) for d in LOOKS), (32.0, not tta)]:
+        scale = diameter / 32.0
+        grown = {**{k: numbers[k] * scale for k in LENGTHS}, "min_size": numbers["min_size"] * scale**2}
+        scores = [scores_of(picture, {**numbers, **grown}) for picture in ask.pictures(names, diameter, tta=mirrored)]
+        ap, mean = (
+            np.mean([v or 0.0 for v in vs]) for vs in zip(*((s.at[0].ap, s.mean_ap) for s in scores), strict=True)
+        )
+        print(
+            f"| {diameter:g} | {'yes' if mirrored else 'no'} | {(ap + mean) / 2:.4f} | {ap:.4f} | {mean:.4f} |",
+            flush=True,
+        )
+
+
+def write_card(folder: Path, numbers: Numbers) -> None:
+    """Put the numbers on the card; the weights stay as they are."""
+    from medseg.instance.options import SplitOptions
+    from medseg.models.bundle import load_bundle, with_card
+
+    SplitOptions.from_dict({k: v for k, v in numbers.items() if k != "diameter"})
+    weights = load_bundle(folder).card.weights_sha256
+    with_card(folder, split=numbers)
+    assert load_bundle(folder).card.weights_sha256 == weights
+    print(f"written to the card in {folder}")
+
+
+def groups_of(table: Path) -> dict[str, str]:
+    """Return the group of each picture of a data set's own table, where there is one."""
+    return {row["id"]: row["group"] for row in rows_of(table) if row.get("group")} if table.exists() else {}
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("split", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("--part", default="val")
+    parser.add_argument("--also-train", type=int, default=0)
+    parser.add_argument("--decoders", default=",".join(CHOICES))
+    parser.add_argument("--cache", type=Path, default=Path("tune_splitting_cache"))
+    parser.add_argument("--looks", action="store_true")
+    parser.add_argument("--tta", action="store_true")
+    parser.add_argument("--diameter", type=float)
+    parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--write", action="store_true")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
