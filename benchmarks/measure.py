@@ -69,6 +69,8 @@ def run(shape: tuple[int, ...], rounds: int) -> None:
         return "largest differences: " + ", ".join(gaps)
 
     ways = {"medseg, basic": basic, "regionprops_table, basic": peer}
+    if flat:
+        ways["regionprops_table, no longest diameter"] = lambda: regionprops_table(array, light, properties=BASIC)
     compare(f"basic columns, {name}", ways, alike, rounds)
     more = ("perimeter_crofton", "solidity", "eccentricity") if flat else ("solidity",)
     ways = {

@@ -114,6 +114,16 @@ def joined(volumes: Sequence[Volume], channels: tuple[str, ...] = ()) -> Volume:
     >>> joined([one, one], ("T1", "T2")).channels
     ('T1', 'T2')
     """
+    check_one_grid(volumes)
+    first = volumes[0]
+    array = np.concatenate([volume.numpy() for volume in volumes])
+    own = tuple(name for volume in volumes for name in volume.channels)
+    notices = tuple(dict.fromkeys(notice for volume in volumes for notice in volume.warnings))
+    return Volume(array, first.grid, channels if len(channels) == len(own) else own, first.source, notices)
+
+
+def check_one_grid(volumes: Sequence[Volume]) -> None:
+    """Raise `GeometryError` unless all images lie on one grid."""
     first = volumes[0]
     for other in volumes[1:]:
         if not first.grid.same_as(other.grid):
@@ -124,10 +134,6 @@ def joined(volumes: Sequence[Volume], channels: tuple[str, ...] = ()) -> Volume:
                 not_done="the channels were not joined",
                 remedy="Resample the channels of one image to the same grid.",
             )
-    array = np.concatenate([volume.numpy() for volume in volumes])
-    own = tuple(name for volume in volumes for name in volume.channels)
-    notices = tuple(dict.fromkeys(notice for volume in volumes for notice in volume.warnings))
-    return Volume(array, first.grid, channels if len(channels) == len(own) else own, first.source, notices)
 
 
 def check_fits(shape: tuple[int, ...], grid: Grid) -> None:

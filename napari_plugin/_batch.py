@@ -35,13 +35,14 @@ class BatchWidget(BatchForm):
     parent : QWidget, optional
     """
 
+    _docked = False
+
     # napari gives its viewer to the parameter with exactly this annotation
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(settings(), parent)
         self._viewer, self._settings = viewer, settings()
         self.run = Run(self)
         self._watch: Watch | None = None
-        self._docked = False
         self._timer = QTimer(self)
         self._timer.setInterval(EVERY)
         self._timer.timeout.connect(self._look)

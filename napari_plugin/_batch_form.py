@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -48,7 +49,7 @@ class BatchForm(QWidget):
         super().__init__(parent)
         self.inputs = FolderChoice("Folder of images")
         self.out = FolderChoice("Folder for the results")
-        self.model = ModelChoice(chosen.model)
+        self.model = ModelChoice(chosen.model, brief=True)
         self.device_combo = QComboBox()
         self.device_combo.addItems(DEVICES)
         self.device_combo.setCurrentText(chosen.device)
@@ -156,7 +157,9 @@ class BatchForm(QWidget):
         self.table.setColumnHidden(2, True)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        header.setMaximumSectionSize(150)
+        self.device_combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.table.setMinimumHeight(140)
         self.table.setToolTip("Double click a finished case to open it")
 

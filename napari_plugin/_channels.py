@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from medseg import Volume
 from medseg.models.fits import n_channels
-from medseg.volume import joined
+from medseg.volume import check_one_grid
 from napari_plugin._layer_choice import LayerChoice
 from napari_plugin._layers import record_of, volume_from_layer
 
@@ -47,16 +49,32 @@ class Channels(QWidget):
         chosen = [choice.layer for choice in (self.first, *self.more)]
         return tuple(layer for layer in chosen if layer is not None) if None not in chosen else ()
 
-    def volume(self, card: ModelCard) -> Volume:
-        """Return the image: that of the layer without a copy, or several channels joined.
+    def volumes(self) -> tuple[Volume, ...]:
+        """Return the image of each layer, without a copy.
 
         Raises
         ------
         MedsegError
             If a layer cannot be used or the channels lie on different grids.
         """
-        volumes = [volume_from_layer(layer) for layer in self.layers]
-        return volumes[0] if len(volumes) == 1 else joined(volumes, card.input.channels)
+        found = tuple(volume_from_layer(layer) for layer in self.layers)
+        check_one_grid(found)
+        return found
+
+    def outline(self, card: ModelCard) -> Volume:
+        """Return an image with the place and the channels of the whole; where they are several, without their values.
+
+        Raises
+        ------
+        MedsegError
+            As `volumes`.
+        """
+        found = self.volumes()
+        if len(found) == 1:
+            return found[0]
+        nothing = np.broadcast_to(np.zeros((), np.uint8), (len(found), *found[0].grid.shape))
+        names = card.input.channels if len(card.input.channels) == len(found) else ()
+        return replace(found[0], array=nothing, channels=names)
 
     def fit(self, card: ModelCard | None) -> None:
         """Show as many choices as the model has channels; a colour layer has its own."""

@@ -1,4 +1,4 @@
-"""Where a layer of somebody else lies: its transforms and units as a grid in image space."""
+"""Where a layer lies for napari: its transforms as one matrix, its units, and a grid for layers of somebody else."""
 
 from __future__ import annotations
 
@@ -35,6 +35,35 @@ def matrix_in(attributes: dict[str, Any], n: int) -> Floats:
     affine = attributes.get("affine")
     world = np.eye(n + 1) if affine is None else np.asarray(getattr(affine, "affine_matrix", affine))
     return np.asarray(world @ own, dtype=np.float64)
+
+
+def shown_matrix(matrix: Floats, viewer: Any) -> Floats:
+    """Return the matrix from voxels to the points at which a viewer shows them.
+
+    In a slice that is oblique to the scan napari leaves out what couples the picture with the slider. What is seen at a
+    point of the viewer is then another voxel than the one that lies there, and a slider must be set accordingly.
+
+    Parameters
+    ----------
+    matrix : (n+1, n+1) floats
+        From voxels to the world.
+    viewer : napari.viewer.Viewer, optional
+        Without one, or in space, nothing is left out.
+    """
+    n = len(matrix) - 1
+    if viewer is None:
+        return matrix
+    first = viewer.dims.ndim - n
+    shown = [axis - first for axis in viewer.dims.displayed if axis >= first]
+    hidden = [axis for axis in range(n) if axis not in shown]
+    if not hidden:
+        return matrix
+    seen = np.eye(n + 1)
+    seen[np.ix_(shown, shown)], seen[shown, n] = matrix[np.ix_(shown, shown)], matrix[shown, n]
+    inverse = np.linalg.inv(matrix)
+    along = np.linalg.inv(inverse[np.ix_(hidden, hidden)])
+    seen[np.ix_(hidden, hidden)], seen[hidden, n] = along, -along @ inverse[hidden, n]
+    return seen
 
 
 def grid_of(matrix: Floats, shape: tuple[int, ...], units: Any, name: str) -> Grid:

@@ -237,16 +237,14 @@ def world_point(place: Any, index: Any, viewer: Any = None) -> tuple[float, ...]
     index : (n,) floats
         Counted as in the value of the layer (`volume_from_layer(layer).grid`): (i, j, k) for a scan, ([z,] y, x) else.
     viewer : napari.viewer.Viewer, optional
-        Converts into the viewer's unit (it is another one where millimetres lie beside micrometres); without it the
-        point has the unit of the layer.
+        Gives the point at which the viewer shows the voxel, in the viewer's unit: another one than the layer's where
+        millimetres lie beside micrometres, another place in slices that are oblique to the scan.
     """
-    position = np.asarray(index, dtype=np.float64)
-    if isinstance(place, Grid):
-        world = (layer_place(place)["affine"] @ [*position[list(_order(place))], 1.0])[:-1]
-        units: Any = (_UNITS[place.unit],) * place.ndim
-    else:
-        world = np.asarray(place.data_to_world(tuple(position[list(_layer_order(place))])), dtype=np.float64)
-        units = place.units
+    is_grid = isinstance(place, Grid)
+    order, units = (_order(place), layer_place(place)["units"]) if is_grid else (_layer_order(place), place.units)
+    matrix = layer_place(place)["affine"] if is_grid else _foreign.matrix_of(place)
+    position = np.asarray(index, dtype=np.float64)[list(order)]
+    world = (_foreign.shown_matrix(matrix, viewer) @ [*position, 1.0])[:-1]
     return tuple(float(x) for x in world * _foreign.unit_factors(units, viewer))
 
 
@@ -262,7 +260,8 @@ def index_of(layer: Any, world: Any, viewer: Any = None) -> tuple[int, ...]:
         As for `world_point`.
     """
     point = np.asarray(world, dtype=np.float64)[-layer.ndim :] / _foreign.unit_factors(layer.units, viewer)
-    found = np.rint(np.asarray(layer.world_to_data(tuple(point)))).astype(int)
+    voxels = np.linalg.inv(_foreign.shown_matrix(_foreign.matrix_of(layer), viewer)) @ [*point, 1.0]
+    found = np.rint(voxels[:-1]).astype(int)
     return tuple(int(found[i]) for i in np.argsort(_layer_order(layer)))
 
 

@@ -11,7 +11,17 @@ from medseg import Grid, MedsegError, Volume
 from medseg.report.window import CT_WINDOWS, modality
 from napari_plugin._layer_choice import LayerChoice
 from napari_plugin._layers import blank_labels, contrast, volume_from_layer, world_point
-from napari_plugin._views import ORDERS, SPACE, Sides, jump_to, oblique_degrees, plane_of, show_plane, sides_of
+from napari_plugin._letters import Letters
+from napari_plugin._views import (
+    ORDERS,
+    SPACE,
+    camera_of,
+    jump_to,
+    oblique_degrees,
+    plane_of,
+    show_plane,
+    sides_of,
+)
 
 if TYPE_CHECKING:
     import napari
@@ -41,7 +51,8 @@ class LookWidget(QWidget):
         self._viewer = viewer
         self._volume: Volume | None = None
         self.choice = LayerChoice(viewer, ("image",))
-        self.facts, self.compass = _text(), _text()
+        self.facts, self.note = _text(), _text()
+        self.letters = Letters(viewer)
         self.planes = {name: _button(name, _TIPS[name], checkable=True) for name in _PLANES}
         self.windows = {name: _button(name, str(w)) for name, w in CT_WINDOWS.items()}
         self.windows[_AUTO] = _button(_AUTO, "All but the darkest and brightest half percent of the values.")
@@ -57,11 +68,11 @@ class LookWidget(QWidget):
         self.choice.let_go()
         for emitter in self._watched():
             emitter.disconnect(self._tell_sides)
-        self._viewer.text_overlay.visible = False
+        self.letters.show(None)
         super().closeEvent(event)
 
     def _watched(self) -> tuple[Any, ...]:
-        dims, camera = self._viewer.dims.events, self._viewer.camera.events
+        dims, camera = self._viewer.dims.events, camera_of(self._viewer).events
         return dims.order, dims.ndisplay, dims.ndim, camera.angles, camera.orientation
 
     def _connect(self) -> None:
@@ -100,15 +111,12 @@ class LookWidget(QWidget):
         shown = plane_of(self._viewer)
         for name, button in self.planes.items():
             button.setChecked(name == shown)
-        overlay = self._viewer.text_overlay
         if not self._is_scan() or self._viewer.dims.ndim < 3:
-            overlay.visible = False
-            self.compass.setText("")
+            self.letters.show(None)
+            self.note.setText("")
             return
-        sides = sides_of(self._viewer)
-        overlay.text = f"{sides.left} ◂   {shown}   ▸ {sides.right}      ▴ {sides.top}   ▾ {sides.bottom}"
-        overlay.position, overlay.font_size, overlay.visible = "top_center", 12, True
-        self.compass.setText(_compass(sides, shown or "picture"))
+        self.letters.show(sides_of(self._viewer))
+        self.note.setText("The letters are the <i>patient's</i> sides, in the radiological convention.")
 
     def _show_plane(self, name: str) -> None:
         show_plane(self._viewer, name, is_scan=self._is_scan())
@@ -142,7 +150,7 @@ class LookWidget(QWidget):
         column = QVBoxLayout(self)
         column.addWidget(self.choice)
         column.addWidget(self.facts)
-        column.addWidget(_group("Plane", self.planes, 4, self.compass))
+        column.addWidget(_group("Plane", self.planes, 4, self.note))
         column.addWidget(_group("Window", self.windows, 3))
         column.addWidget(self.centre)
         column.addWidget(self.draw)
@@ -151,12 +159,6 @@ class LookWidget(QWidget):
         group.setExclusive(False)
         for button in self.planes.values():
             group.addButton(button)
-
-
-def _compass(sides: Sides, name: str) -> str:
-    rows = (("", sides.top, ""), (sides.left, name, sides.right), ("", sides.bottom, ""))
-    cells = "".join("<tr>" + "".join(f"<td align=center>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table cellpadding=3>{cells}</table>Sides of the <i>patient</i>, in the radiological convention."
 
 
 def _facts(volume: Volume) -> str:

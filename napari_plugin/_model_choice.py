@@ -29,13 +29,16 @@ class ModelChoice(QWidget):
     ----------
     preferred : str
         Name or folder of the model to begin with; "" for the first.
+    brief : bool
+        Leave out the summary.
     parent : QWidget, optional
     """
 
     changed = Signal()
 
-    def __init__(self, preferred: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, preferred: str = "", *, brief: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._brief = brief
         self._cards: list[tuple[str, ModelCard]] = []
         self.combo, self.about = QComboBox(), QLabel()
         self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -98,7 +101,7 @@ class ModelChoice(QWidget):
 
     def _show(self, _: int = 0) -> None:
         card = self.card
-        self.about.setText("No model is installed." if card is None else described(card))
+        self.about.setText("No model is installed." if card is None else described(card, brief=self._brief))
         self.changed.emit()
 
     def _lay_out(self) -> None:
@@ -111,11 +114,11 @@ class ModelChoice(QWidget):
         column.addWidget(self.about)
 
 
-def described(card: ModelCard) -> str:
+def described(card: ModelCard, *, brief: bool = False) -> str:
     """Return what a user should know of a model before using it, as rich text."""
     lines = (
         escape(card.summary),
         f"Wants {escape(wants(card))}. Licence {escape(card.licence)}, version {escape(card.version)}.",
         f'<span style="color: #ffb000">{escape(card.intended_use)}</span>',
     )
-    return "".join(f'<p style="margin: 3px 0">{line}</p>' for line in lines)
+    return "".join(f'<p style="margin: 3px 0">{line}</p>' for line in lines[brief:])

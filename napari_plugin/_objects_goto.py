@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_plugin._layers import index_of, world_point
 from napari_plugin._objects_history import Box
+from napari_plugin._views import camera_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -58,10 +59,10 @@ def go_to_box(viewer: Viewer, layer: Any, part: Any, box: Box, *, zoom: bool = T
     shown = [axis - first for axis in viewer.dims.displayed]
     if zoom:
         viewer.reset_view(reset_camera_angle=False)
-        viewer.camera.zoom *= max(1.0, SHARE * _room(viewer, low, high, shown))
-    centre = [(low[a] + high[a]) / 2 if a >= 0 else viewer.camera.center[n] for n, a in enumerate(shown)]
+        camera_of(viewer).zoom *= max(1.0, SHARE * _room(viewer, low, high, shown))
+    centre = [(low[a] + high[a]) / 2 if a >= 0 else camera_of(viewer).center[n] for n, a in enumerate(shown)]
     # in 2-D the camera has three numbers too, the first of which does not count
-    viewer.camera.center = (*((viewer.camera.center[0],) if len(shown) == _FLAT else ()), *centre)
+    camera_of(viewer).center = (*((camera_of(viewer).center[0],) if len(shown) == _FLAT else ()), *centre)
 
 
 def frame_lines(viewer: Viewer, layer: Any, box: Box) -> list[Floats]:
@@ -124,7 +125,7 @@ class Frame:
         self._make(layer)
         self._shapes.data = []
         if lines:
-            thin = _WIDE / max(self._viewer.camera.zoom, 1e-9) / _step(self._viewer, layer)
+            thin = _WIDE / max(camera_of(self._viewer).zoom, 1e-9) / _step(self._viewer, layer)
             self._shapes.add_paths(lines, edge_color=_COLOUR, edge_width=thin)
 
     def _make(self, layer: Any) -> None:

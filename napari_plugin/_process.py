@@ -39,6 +39,10 @@ class Run(QObject):
         super().__init__(parent)
         self._process: QProcess | None = None
         self._words = ""
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(KILL_AFTER)
+        self._patience.timeout.connect(self._kill)
 
     @property
     def busy(self) -> bool:
@@ -77,11 +81,9 @@ class Run(QObject):
 
     def stop(self) -> None:
         """Ask the process to stop; it completes its summary. It is killed where it does not listen."""
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        QTimer.singleShot(KILL_AFTER, process, process.kill)
+        if self._process is not None:
+            self._process.terminate()
+            self._patience.start()
 
     def close_down(self) -> None:
         """Stop the process and wait for it: for a widget that is being closed."""
@@ -92,6 +94,10 @@ class Run(QObject):
         if not process.waitForFinished(KILL_AFTER):
             process.kill()
             process.waitForFinished(1000)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
 
     def _listen(self) -> None:
         if self._process is not None:
@@ -108,6 +114,7 @@ class Run(QObject):
             self._rest(-1)
 
     def _rest(self, code: int) -> None:
+        self._patience.stop()
         process, self._process = self._process, None
         if process is not None:
             process.deleteLater()

@@ -86,12 +86,14 @@ class Request:
 
         options = {**self._named_inputs(), "out": OUT, **self._plain()}
         known = OPTIONS[self.verb].model_validate(options).model_dump(mode="json", exclude_unset=True)
-        recipe = Recipe.model_validate({"verb": self.verb, "options": {**known, "out": known.pop("out", OUT)}})
+        known["out"] = known.pop("out")  # last, where the user looks for it
+        recipe = Recipe.model_validate({"verb": self.verb, "options": known})
         return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
     def _plain(self) -> dict[str, Any]:
         """Return the options that were given: nothing that is None, False or empty."""
-        return {name: value for name, value in self.options.items() if value not in (None, False, {}, ())}
+        # a number may be 0, which equals False
+        return {k: v for k, v in self.options.items() if v is not None and v is not False and v not in ({}, ())}
 
     def _named_inputs(self) -> dict[str, Any]:
         if self.verb == "evaluate":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -40,6 +41,8 @@ class RunBar(QWidget):
         self._worker: Any = None
         self._cancel, self._answered, self._keep = Event(), Event(), False
         self._keepable = False
+        # a window that is destroyed while it asks must not leave a thread that waits for the answer
+        self.destroyed.connect(partial(_end_waiting, self._cancel, self._answered))
         self._activity: Any = None
         self._bar, self._text = QProgressBar(), QLabel()
         self._button = QPushButton("Cancel")
@@ -195,6 +198,11 @@ class RunBar(QWidget):
         column.addWidget(self._text)
         column.addLayout(row)
         self.hide()
+
+
+def _end_waiting(cancel: Event, answered: Event, _: object = None) -> None:
+    cancel.set()
+    answered.set()
 
 
 def time_left(seconds: float | None) -> str:

@@ -6,12 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from medseg import MedsegError, Prediction, Progress, Volume
-from medseg.models.fits import misfit
+from medseg.models.fits import extent_notice, misfit
 from medseg.progress import Steps
+from medseg.volume import joined
 from napari_plugin._layers import LayerData, instances_layer, labels_layer, maps_layers, volume_from_layer
 from napari_plugin._request import Request, request_of_image
 from napari_plugin._segment_form import SegmentForm
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 class Asked:
     """Everything that a run needs, taken from the widget when it starts; no layer is looked at any more."""
 
-    volume: Volume
+    volumes: tuple[Volume, ...]
     name: str
     card: ModelCard
     model: str
@@ -57,12 +59,13 @@ class SegmentWidget(SegmentForm):
     parent : QWidget, optional
     """
 
+    _docked = _over = False
+
     # napari gives its viewer to the parameter with exactly this annotation
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, settings(), parent)
         self._viewer = viewer
         self._loaded: dict[tuple[str, str], Model] = {}
-        self._docked = False
         self.run_button.clicked.connect(self.segment)
         self.command_button.clicked.connect(lambda: self._copy(recipe=False))
         self.recipe_button.clicked.connect(lambda: self._copy(recipe=True))
@@ -82,7 +85,7 @@ class SegmentWidget(SegmentForm):
         """Check whether the model suits the image, and say so before anything runs."""
         self.channels.fit(self.model.card)
         reason = "A run is under way." if self.bar.busy else self.reason()
-        self.tell_reason(reason, running=self.bar.busy)
+        self.tell_reason(reason, running=self.bar.busy, doubt="" if reason else self._doubt())
         self.show_diameter(self.model.card, self._unit())
 
     def reason(self) -> str:
@@ -95,7 +98,7 @@ class SegmentWidget(SegmentForm):
         if not self.channels.layers:
             return "Choose a layer for every channel."
         try:
-            volume = self.channels.volume(card)
+            volume = self.channels.outline(card)
             problem = misfit(card, volume, modality=modality_of(volume))
         except MedsegError as error:
             return _sentence(error)
@@ -106,6 +109,17 @@ class SegmentWidget(SegmentForm):
         except LookupError as missing:
             return str(missing)
         return ""
+
+    def _doubt(self) -> str:
+        """Return what speaks against the choice without forbidding it: an image much larger than those of training."""
+        card, layer = self.model.card, self.channels.first.layer
+        if card is None or layer is None:
+            return ""
+        grid, box = volume_from_layer(layer).grid, self.where.box(layer)
+        if box is not None:
+            grid = grid.cropped(tuple(start for start, _ in box), tuple(stop - start for start, stop in box))
+        unlike = extent_notice(card, grid)
+        return f"{unlike}. Choose another part under “Where”." if unlike else ""
 
     def segment(self) -> None:
         """Start a run with what is chosen."""
@@ -133,8 +147,8 @@ class SegmentWidget(SegmentForm):
         card, layer = self.model.card, self.channels.first.layer
         if card is None or layer is None:
             raise LookupError(self.reason())
-        volume = self.channels.volume(card)
-        problem = misfit(card, volume, modality=modality_of(volume))
+        outline = self.channels.outline(card)
+        problem = misfit(card, outline, modality=modality_of(outline))
         if problem is not None:
             raise problem
         objects = card.task == "instance"
@@ -147,7 +161,7 @@ class SegmentWidget(SegmentForm):
             diameter=self.diameter() if objects else None,
         )
         request = self._request_or_none()
-        return Asked(volume, layer.name, card, self.model.name, options.device, options, maps, request)
+        return Asked(self.channels.volumes(), layer.name, card, self.model.name, options.device, options, maps, request)
 
     def request(self) -> Request:
         """Return the command that does the same to the file of the chosen layer.
@@ -171,7 +185,7 @@ class SegmentWidget(SegmentForm):
             "save_maps": self.maps_box.isChecked(),
             "diameter": self.diameter() if objects else None,
         }
-        volumes = [volume_from_layer(layer) for layer in layers]
+        volumes = self.channels.volumes()
         names = ["" if len(volume.channels) > 1 else volume.channels[0] for volume in volumes]
         return request_of_image([volume.source for volume in volumes], names, **given)
 
@@ -191,6 +205,9 @@ class SegmentWidget(SegmentForm):
 
     def give_up(self) -> None:
         """Stop a run without asking, forget the models, and listen to the viewer no longer."""
+        if self._over:
+            return
+        self._over = True
         self.bar.cancel()
         self.bar.answer(keep=False)
         self._loaded.clear()
@@ -209,15 +226,17 @@ class SegmentWidget(SegmentForm):
         if model is None:
             model = load_model(asked.model, device=asked.device)
             self._loaded[key] = model
-        prediction = yield from segment_steps(asked.volume, model, asked.options)
+        volumes = asked.volumes
+        volume = volumes[0] if len(volumes) == 1 else joined(volumes, asked.card.input.channels)
+        prediction = yield from segment_steps(volume, model, asked.options)
         return Answer(asked, prediction, model.device)
 
     def _finish(self, answer: Answer) -> None:
         prediction = answer.prediction
         for data, attributes, kind in layers_of(answer):
             getattr(self._viewer, f"add_{kind}")(data, **attributes)
-        own = [n for n in prediction.warnings if n not in answer.asked.volume.warnings]
-        warn(own)
+        of_image = {notice for volume in answer.asked.volumes for notice in volume.warnings}  # told when it was opened
+        warn(notice for notice in prediction.warnings if notice not in of_image)
         self.tell_result(answer.asked.card, prediction, answer.device)
 
     def _fail(self, error: Exception) -> None:
@@ -281,7 +300,7 @@ def layers_of(answer: Answer) -> list[LayerData]:
     if asked.show_maps and prediction.maps is not None:
         layers += maps_layers(prediction.maps, name)
     if prediction.instances is not None:
-        objects = replace(prediction.instances, source=asked.volume.source)
+        objects = replace(prediction.instances, source=asked.volumes[0].source)
         layers.append(instances_layer(objects, name, maps=prediction.maps, **known))
     else:
         layers.append(labels_layer(prediction.labels, name, **known))
@@ -289,10 +308,16 @@ def layers_of(answer: Answer) -> list[LayerData]:
 
 
 def modality_of(volume: Volume) -> str:
-    """Return what made an image, as DICOM writes it; "" where it is not known for sure."""
+    """Return what made an image, as DICOM writes it; "" where it is not known for sure.
+
+    Values that are not in memory are not looked at.
+    """
     from medseg.report.window import modality
 
-    return modality(volume)
+    array: object = volume.array
+    if isinstance(array, np.ndarray):
+        return modality(volume)
+    return str(volume.source.details.get("modality") or "") if volume.source else ""
 
 
 def _sentence(error: MedsegError) -> str:

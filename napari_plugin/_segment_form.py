@@ -75,12 +75,13 @@ class SegmentForm(QWidget):
         """Return the diameter of objects that the user gave; None to estimate it."""
         return self.diameter_box.value() or None
 
-    def tell_reason(self, reason: str, *, running: bool) -> None:
-        """Say why Segment cannot be pressed; an empty reason means that it can."""
+    def tell_reason(self, reason: str, *, running: bool, doubt: str = "") -> None:
+        """Say why Segment cannot be pressed; an empty reason means that it can, perhaps with a doubt."""
         self.run_button.setEnabled(not reason)
-        self.run_button.setToolTip(reason)
-        self.problem.setText("" if running else reason)
-        self.problem.setVisible(bool(reason) and not running)
+        self.run_button.setToolTip(reason or doubt)
+        said = reason or doubt
+        self.problem.setText("" if running else capital(said))
+        self.problem.setVisible(bool(said) and not running)
 
     def show_diameter(self, card: ModelCard | None, unit: str) -> None:
         """Offer the size of objects for a model of objects."""
@@ -100,7 +101,7 @@ class SegmentForm(QWidget):
             found = [_swatch(i, name) for i, name in sorted(card.classes.items()) if i in present]
             lines.append("<br>".join(found) if found else "Nothing was found.")
         told = dict.fromkeys(prediction.warnings)
-        lines += [f'<span style="{AMBER}">{escape(notice.text)} [{notice.code}]</span>' for notice in told]
+        lines += [f'<span style="{AMBER}">{escape(capital(notice.text))} [{notice.code}]</span>' for notice in told]
         self.result.setText("<br>".join(lines))
         self.tell_device(device)
 
@@ -155,6 +156,11 @@ class SegmentForm(QWidget):
             column.addWidget(widget)
         column.addLayout(copy)
         column.addStretch(1)
+
+
+def capital(text: str) -> str:
+    """Return a sentence that begins with a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def _swatch(class_id: int, name: str) -> str:

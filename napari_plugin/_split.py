@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QApplication, QWidget
 
 from medseg import Instances, MedsegError
@@ -23,6 +23,7 @@ from napari_plugin._telling import tell
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+PAUSE_MS = 15
 NO_LAYER = "Segment an image with a model for objects first, or open or draw a mask as a labels layer."
 
 
@@ -38,13 +39,17 @@ class SplitWidget(SplitForm):
     def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
         self._viewer = viewer
-        self._docked = False
+        self._docked = self._given_up = False
         self._item: Splittable | None = None
         self._layer: Any = None
         self._made: Any = None
         self._whole: int | None = None
         self._asked: tuple[Method, SplitOptions] | None = None
         self._looker, self._preview = Looker(self), PreviewLayer(viewer)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE_MS)
+        self._pause.timeout.connect(self._look_now)
         self._connect()
         self._take(self.choice.layer)
 
@@ -67,7 +72,7 @@ class SplitWidget(SplitForm):
     @property
     def looking(self) -> bool:
         """Whether a preview is on its way."""
-        return self._looker.busy
+        return self._pause.isActive() or self._looker.busy
 
     def request(self) -> Request:
         """Return the command that gives the objects that Apply gives now.
@@ -111,6 +116,10 @@ class SplitWidget(SplitForm):
 
     def give_up(self) -> None:
         """Stop all work, take the outlines away and listen to the viewer no longer."""
+        if self._given_up:
+            return
+        self._given_up = True
+        self._pause.stop()
         self._listen(False)
         self._watch(None)
         self._item = None
@@ -224,7 +233,11 @@ class SplitWidget(SplitForm):
             self._tell_count(None)
 
     def _look(self, _: Any = None) -> None:
-        """Ask for a look at what is in view now."""
+        """Look in a moment at what is in view then: events come while the viewer is still changing, and in swarms."""
+        if self._item is not None and not self._given_up and not self._pause.isActive():
+            self._pause.start()
+
+    def _look_now(self) -> None:
         if self._item is None or not self.live_box.isChecked() or not self.isVisible():
             return
         shown = shown_of(self._viewer, self._layer, self._item.source.grid.shape)

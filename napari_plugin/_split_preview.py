@@ -23,7 +23,6 @@ AT_ONCE = 2_000_000
 """Voxels worked on for the first answer: a core of a laptop does 15 to 25 million in a second."""
 AT_MOST = 16_000_000
 """Voxels worked on when nothing newer is wished for: what the view shows beyond the first answer."""
-PAUSE_MS = 15
 NAME = "split preview"
 _OUTLINE = "#ffd21f"
 
@@ -56,16 +55,13 @@ class Looker(QObject):
 
     found = Signal(object)
     failed = Signal(object)
+    _rested = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._next: Wish | None = None
         self._now: Wish | None = None
         self._worker: Any = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PAUSE_MS)
-        self._timer.timeout.connect(self._begin)
 
     @property
     def busy(self) -> bool:
@@ -77,9 +73,8 @@ class Looker(QObject):
         self._next = wish
         if wish is None:
             self._now = None
-            self._timer.stop()
-        elif self._worker is None and not self._timer.isActive():
-            self._timer.start()
+        elif self._worker is None:
+            self._begin()
 
     def close_down(self, seconds: float = 3.0) -> None:
         """Forget all wishes and wait a moment for the work to end."""
@@ -87,7 +82,7 @@ class Looker(QObject):
         if self._worker is None:
             return
         loop = QEventLoop()
-        self._worker.finished.connect(loop.quit)
+        self._rested.connect(loop.quit)
         QTimer.singleShot(int(1000 * seconds), loop.quit)
         loop.exec()
 
@@ -138,6 +133,7 @@ class Looker(QObject):
 
     def _rest(self) -> None:
         self._worker = None
+        self._rested.emit()
         if self._next is not None:
             self._begin()
 

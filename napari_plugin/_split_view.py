@@ -83,13 +83,14 @@ def _corners(viewer: Viewer, layer: Any, displayed: list[int]) -> Any:
         return _world_corners(layer, layer.corner_pixels, displayed)
     other = next((one for one in reversed(viewer.layers) if one.visible and one.ndim == layer.ndim), None)
     if other is None:
-        ends = np.array([np.zeros(layer.ndim), np.asarray(layer.data.shape[: layer.ndim]) - 1])
-        return _world_corners(layer, ends, displayed)
+        return np.asarray(layer.extent.world, dtype=np.float64)  # nothing is visible: all of it will do
     return _world_corners(other, other.corner_pixels, displayed) * unit_factors(other.units, viewer) / factors
 
 
 def _world_corners(layer: Any, pixels: Any, displayed: list[int]) -> Any:
     point = np.asarray(pixels, dtype=np.float64).copy()
+    if layer.multiscale:  # counted in voxels of the level that is shown
+        point *= np.asarray(layer.downsample_factors[layer.data_level], dtype=np.float64)
     hidden = [axis for axis in range(layer.ndim) if axis not in displayed]
     point[:, hidden] = point[:1, hidden]
     return np.array([layer.data_to_world(tuple(p)) for p in point], dtype=np.float64)

@@ -47,8 +47,13 @@ def show_plane(viewer: Any, name: str, *, is_scan: bool = True) -> None:
     viewer.dims.ndisplay = 3 if name == SPACE else 2
     viewer.dims.order = (*range(n - 3), *(n - 3 + axis for axis in order))
     if name == SPACE and is_scan:
-        viewer.camera.set_view_direction(view_direction=_FRONT, up_direction=_UP)
+        camera_of(viewer).set_view_direction(view_direction=_FRONT, up_direction=_UP)
     viewer.reset_view(reset_camera_angle=name != SPACE or not is_scan)
+
+
+def camera_of(viewer: Any) -> Any:
+    """Return the camera; napari has moved it into the scene in 0.9."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
 
 def plane_of(viewer: Any) -> str:
@@ -90,12 +95,13 @@ def oblique_degrees(grid: Grid) -> float:
 def _picture_axes(viewer: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return the vectors in (I, P, L) that point downward and to the right in the picture."""
     if viewer.dims.ndisplay == 3:
-        up, ahead = np.array(viewer.camera.up_direction), np.array(viewer.camera.view_direction)
+        camera = camera_of(viewer)
+        up, ahead = np.array(camera.up_direction), np.array(camera.view_direction)
         # napari's axes (I, P, L) are left-handed and shown so: seen from the front, the patient's left is on the right
         return -up, np.cross(ahead, up)
     first = viewer.dims.ndim - 3
     vertical, horizontal = (np.eye(3)[axis - first] for axis in viewer.dims.displayed)
-    towards = viewer.camera.orientation2d
+    towards = camera_of(viewer).orientation2d
     down = vertical if str(getattr(towards[0], "value", towards[0])) == "down" else -vertical
     return down, horizontal if str(getattr(towards[1], "value", towards[1])) == "right" else -horizontal
 

@@ -76,6 +76,7 @@ class Where(QWidget):
 
     def start_drawing(self, layer: Layer) -> None:
         """Add a shapes layer that lies on `layer`, ready to draw rectangles in; use the one that is there."""
+        grid = volume_from_layer(layer).grid
         made = [one for one in self.shapes.layers if one.name == BOX_NAME and one.ndim == layer.ndim]
         shapes = (
             made[0]
@@ -86,11 +87,11 @@ class Where(QWidget):
                 edge_color="#ffb000",
                 face_color="transparent",
                 edge_width=0,
-                **layer_place(volume_from_layer(layer).grid),
+                **layer_place(grid),
             )
         )
         if not made:
-            shapes.current_edge_width = max(0.5, max(layer.data.shape[: layer.ndim]) / 150)
+            shapes.current_edge_width = max(0.5, max(grid.shape) / 150)
         self.shapes.layer = next(one for one in self.shapes.layers if one == shapes)
         self._viewer.layers.selection.active = shapes
         shapes.mode = "add_rectangle"
@@ -107,6 +108,8 @@ class Where(QWidget):
         """Return corners of what the canvas shows; through all slices, and all of it in 3-D."""
         shown = [axis - (self._viewer.dims.ndim - layer.ndim) for axis in self._viewer.dims.displayed]
         corners = np.asarray(layer.corner_pixels, dtype=np.float64).copy()
+        if layer.multiscale:  # counted in the level that is shown
+            corners *= np.asarray(layer.downsample_factors)[layer.data_level]
         hidden = [axis for axis in range(layer.ndim) if axis not in shown or len(shown) > 2]
         corners[:, hidden] = np.nan
         return corners[:, ::-1] if grid.space == "patient" else corners

@@ -225,3 +225,36 @@ def test_large_and_sparse_ids_are_measured_like_small_ones(oblique_grid):
     a, b = measure(LabelMap(small, oblique_grid)), measure(LabelMap(huge, oblique_grid))
     assert b["class_id"].tolist() == [5, 2**40]
     pd.testing.assert_frame_equal(a.iloc[:, 2:], b.iloc[:, 2:])
+
+
+def test_the_shape_of_a_ball_and_of_a_bar_is_told_in_the_unit_of_the_stack():
+    z, y, x = np.indices((30, 60, 80))
+    grid = image_grid((30, 60, 80), (1.0, 0.5, 0.5), "um")
+    array = np.where((z - 14) ** 2 + ((y - 25) / 2) ** 2 + ((x - 25) / 2) ** 2 <= 100, 1, 0).astype(np.uint8)
+    array[10:14, 20:28, 48:78] = 2
+    table = measure(Instances(array, grid, (Segment(1), Segment(2)))).set_index("object_id")
+    assert table.loc[1, "surface_um2"] == pytest.approx(4 * np.pi * 100, rel=0.02)
+    assert table.loc[1, "sphericity"] == pytest.approx(1, abs=0.02)
+    assert table.loc[2, "sphericity"] < 0.85
+    assert table["solidity"].tolist() == [1.0, 1.0]
+    assert table.loc[1, "eccentricity"] < 0.1
+    assert table.loc[2, "eccentricity"] > 0.9
+    assert "perimeter_um" not in table
+
+
+def test_columns_of_shape_are_empty_of_nothing_and_not_for_classes():
+    grid = image_grid((6, 8), (1.0, 1.0), "px")
+    none = measure(Instances(np.zeros((6, 8), np.uint8), grid))
+    assert none.empty
+    assert {"perimeter_px", "circularity", "solidity", "eccentricity"} <= set(none)
+    assert "perimeter_px" not in measure(LabelMap(np.ones((6, 8), np.uint8), grid))
+
+
+def test_a_dent_lowers_the_solidity_and_a_single_pixel_has_a_shape():
+    array = np.zeros((12, 12), np.uint8)
+    array[1:9, 1:9] = 1
+    array[3:9, 4:6] = 0
+    array[11, 11] = 2
+    table = measure(Instances(array, image_grid((12, 12), (0.5, 0.5), "um"))).set_index("object_id")
+    assert table.loc[1, "solidity"] == pytest.approx(52 / 64)
+    assert table.loc[2, ["solidity", "circularity", "eccentricity"]].tolist() == [1.0, 1.0, 0.0]

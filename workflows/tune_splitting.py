@@ -1,29 +1,27 @@
 """Choose how the maps of a model become objects, on pictures whose objects are known.
 
-    python workflows/tune_splitting.py DATASET SPLIT.csv MODEL [--part val] [--also-train 35] [--decoders distance,offsets]
-        [--cache FOLDER] [--looks] [--tta] [--diameter 32] [-o numbers.json] [--write]
+    python workflows/tune_splitting.py DATASET SPLIT.csv MODEL [--part val] [--also-train 35] [--write]
+        [--decoders distance,offsets] [--cache FOLDER] [--looks] [--tta] [--diameter 32] [-o numbers.json]
 
-The maps of each picture are made once and kept in the cache. Each decoder's numbers are then chosen one after the other,
-twice around. The goal of a setting is the mean over pictures of (AP at IoU .5 + mean AP over .5:.05:.95) / 2; of a
-number's values the one wins whose goal is best together with its two neighbours' (half weight each), so that a value on a
-broad height is preferred to a sharp peak. --also-train adds training pictures, one of a group, that count as much.
---looks also tries other working diameters, and mirroring, with the numbers that won. --write puts the numbers on the
-model's card. Pictures of the part `test` are refused: what is chosen on them could no longer be scored on them.
+The maps of each picture are made once and kept in the cache. Each decoder's numbers are then chosen one after the
+other, twice around. The goal of a setting is the mean over pictures of (AP at IoU .5 + mean AP over .5:.05:.95) / 2; of
+a number's values the one wins whose goal is best together with its two neighbours' (half weight each), so that a value
+on a broad height is preferred to a sharp peak. --also-train adds training pictures, one of a group, that count as
+much. --looks also tries other working diameters, and mirroring, with the numbers that won. --write puts the numbers on
+the model's card. The part `test` is refused: what is chosen on its pictures could no longer be scored on them.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from known_pictures import Cache, Picture, chosen_names, groups_of
 
 Numbers = dict[str, Any]
 LENGTHS = ("smoothing", "min_distance")
@@ -31,10 +29,10 @@ ORDER = ("seed_threshold", "min_depth", "smoothing", "foreground_threshold", "mi
 COMMON: dict[str, tuple[float, ...]] = {
     "foreground_threshold": (0.4, 0.45, 0.5, 0.55, 0.6),
     "seed_threshold": (0.2, 0.3, 0.4, 0.5, 0.6),
-    "min_depth": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+    "min_depth": (0.05, 0.1, 0.2, 0.3, 0.4),
     "smoothing": (0.0, 0.75, 1.0, 1.5, 2.0),
-    "min_size": (0.0, 10.0, 20.0, 40.0, 60.0),
-    "min_distance": (0.0, 3.0, 6.0, 8.0),
+    "min_size": (0.0, 20.0, 40.0, 60.0),
+    "min_distance": (0.0, 4.0, 8.0),
 }
 CHOICES: dict[str, dict[str, tuple[float, ...]]] = {
     "distance": COMMON,
@@ -45,23 +43,12 @@ CHOICES: dict[str, dict[str, tuple[float, ...]]] = {
 START = {
     "distance": (0.5, 0.4, 0.2, 0.75, 20.0, 0.0),
     "combined": (0.5, 0.3, 0.1, 0.75, 20.0, 0.0),
-    "boundary": (0.5, 0.6, 0.15, 0.75, 20.0, 0.0),
-    "offsets": (0.5, 0.6, 0.2, 1.25, 20.0, 3.0),
+    "boundary": (0.5, 0.6, 0.2, 0.75, 20.0, 0.0),
+    "offsets": (0.5, 0.6, 0.2, 1.25, 20.0, 4.0),
 }
 LOOKS = (28.0, 32.0, 36.0)
 GAIN = 2e-4
 """A number is changed when its broad goal rises by more than this."""
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """One picture: its kind, its maps on its own grid, the step of the working grid in that unit, its true objects."""
-
-    name: str
-    kind: str
-    maps: Any
-    step: float
-    truth: Any
 
 
 def main(arguments: list[str]) -> Numbers:
@@ -74,15 +61,15 @@ def main(arguments: list[str]) -> Numbers:
     bundle = load_bundle(folder)
     diameter = given.diameter or float(bundle.card.split.get("diameter", 32.0))
     names = chosen_names(given.split, given.part, given.also_train, groups_of(given.dataset / "split.csv"))
-    ask = Asker(bundle, given.dataset, given.cache)
-    pictures = ask.pictures(names, diameter, tta=given.tta)
+    cache = Cache(bundle, given.dataset, given.cache)
+    pictures = cache.pictures(names, diameter, tta=given.tta)
     goals = Goals(pictures)
     found = {decoder: tuned(goals, decoder) for decoder in given.decoders.split(",")}
     now = {k: v for k, v in bundle.card.split.items() if k != "diameter"}
     print_table(goals, ([("on the card", now)] if "decoder" in now else []) + list(found.items()))
     best = max(found.values(), key=goals.mean)
     if given.looks:
-        print_looks(ask, names, best, given.tta)
+        print_looks(cache, names, best, given.tta)
     numbers: Numbers = {"diameter": diameter, **best}
     print(f"\nbest: {json.dumps(numbers)}")
     if given.out:
@@ -90,88 +77,6 @@ def main(arguments: list[str]) -> Numbers:
     if given.write:
         write_card(folder, numbers)
     return numbers
-
-
-def chosen_names(split: Path, part: str, n_train: int, groups: dict[str, str]) -> list[str]:
-    """Return the pictures to tune on: those of a part, and some training pictures, each from another group.
-
-    Parameters
-    ----------
-    split : Path
-        Table with columns ``id`` and ``split``.
-    part : str
-    n_train : int
-    groups : dict
-        Group of each picture; one without counts as a group of its own.
-    """
-    rows = rows_of(split)
-    if part == "test":
-        raise SystemExit("The part 'test' is kept for the score: nothing may be chosen on it. Nothing was tuned.")
-    chosen = sorted(row["id"] for row in rows if row["split"] == part)
-    if not chosen:
-        raise SystemExit(f"{split} has no picture of part {part!r}. Nothing was tuned.")
-    training = sorted(row["id"] for row in rows if row["split"] == "train" and part != "train")
-    drawn = np.random.default_rng(0).permutation(training).tolist()
-    one_each = {groups.get(name, name): name for name in reversed(drawn)}
-    taken = [name for name in drawn if one_each[groups.get(name, name)] == name]
-    return chosen + sorted(taken[:n_train])
-
-
-class Asker:
-    """Asks the network for the maps of pictures, or finds them in the cache."""
-
-    def __init__(self, bundle: Any, dataset: Path, cache: Path) -> None:
-        from medseg.io.dataset import find_pairs
-        from medseg.learn.weights import load_network
-
-        self._bundle, self._network = bundle, load_network(bundle)
-        self._cache = cache / bundle.card.weights_sha256[:12]
-        self._cases = {case.id: case for case in find_pairs(dataset).cases}
-        table = dataset / "split.csv"
-        self._kinds = {r["id"]: r.get("modality", "all") for r in rows_of(table)} if table.exists() else {}
-
-    def pictures(self, names: Iterable[str], diameter: float, *, tta: bool) -> list[Picture]:
-        """Return pictures whose maps were made at a working diameter."""
-        from medseg.instance.options import SplitOptions
-        from medseg.instance.segment import maps_on
-        from medseg.io.read import read_labels
-        from medseg.labels import Instances
-
-        found = []
-        for name in names:
-            labels = read_labels(self._cases[name].label)
-            maps = self._maps(name, diameter, tta)
-            native = maps_on(maps, labels.grid, SplitOptions(decoder="offsets"))
-            truth = Instances(labels.array, native.grid)
-            found.append(Picture(name, self._kinds.get(name, "all"), native, min(maps.grid.spacing), truth))
-        return found
-
-    def _maps(self, name: str, diameter: float, tta: bool) -> Any:
-        from medseg.io.read import read_labels
-        from medseg.volume import Volume
-
-        grid = read_labels(self._cases[name].label).grid
-        kept = self._cache / f"{diameter:g}{'_tta' if tta else ''}" / f"{name}.npy"
-        if not kept.exists():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.save(kept, self._seen(name, diameter, tta), allow_pickle=False)
-        array = np.load(kept, allow_pickle=False).astype(np.float32)
-        working = grid if array.shape[1:] == grid.shape else grid.reshaped(array.shape[1:])
-        return Volume(array, working, self._bundle.card.outputs)
-
-    def _seen(self, name: str, diameter: float, tta: bool) -> Any:
-        import torch
-
-        from medseg.instance.predict import MapOptions, predict_maps_steps
-        from medseg.planning import read_case
-        from medseg.progress import finish
-
-        card = self._bundle.card
-        card = card.model_copy(update={"split": {**card.split, "diameter": diameter}})
-        steps = predict_maps_steps(
-            read_case(self._cases[name]), self._network, card, options=MapOptions(tta=tta), device=torch.device("cpu")
-        )
-        return finish(steps).numpy().astype(np.float16)
 
 
 class Goals:
@@ -197,7 +102,8 @@ class Goals:
 def scores_of(picture: Picture, numbers: Numbers) -> Any:
     """Return the scores of a picture whose maps are split by these numbers, lengths in voxels of the working grid."""
     from medseg.instance.options import SplitOptions
-    from medseg.instance.watershed import objects_of_maps_steps
+    from medseg.instance.stitch import objects_steps
+    from medseg.instance.watershed import map_scene
     from medseg.labels import Instances
     from medseg.metrics.instances import instance_scores
     from medseg.progress import finish
@@ -205,7 +111,7 @@ def scores_of(picture: Picture, numbers: Numbers) -> Any:
     grid = picture.maps.grid
     units = {**dict.fromkeys(LENGTHS, picture.step), "min_size": picture.step**grid.ndim}
     options = SplitOptions.from_dict({k: v * units[k] if k in units else v for k, v in numbers.items()})
-    objects = finish(objects_of_maps_steps(picture.maps, options))
+    objects = finish(objects_steps(map_scene(picture.maps, options)))
     return instance_scores(Instances(objects.array, grid), picture.truth)
 
 
@@ -269,13 +175,13 @@ def print_table(goals: Goals, settings: list[tuple[str, Numbers]]) -> None:
             )
 
 
-def print_looks(ask: Asker, names: list[str], numbers: Numbers, tta: bool) -> None:
+def print_looks(cache: Cache, names: list[str], numbers: Numbers, tta: bool) -> None:
     """Print the goal at other working diameters (lengths grow with them) and with mirroring."""
     print("\n| diameter | mirrored | goal | AP.5 | mean AP |\n| --: | --- | --: | --: | --: |")
     for diameter, mirrored in [*((d, tta) for d in LOOKS), (32.0, not tta)]:
         scale = diameter / 32.0
         grown = {**{k: numbers[k] * scale for k in LENGTHS}, "min_size": numbers["min_size"] * scale**2}
-        scores = [scores_of(picture, {**numbers, **grown}) for picture in ask.pictures(names, diameter, tta=mirrored)]
+        scores = [scores_of(picture, {**numbers, **grown}) for picture in cache.pictures(names, diameter, tta=mirrored)]
         ap, mean = (
             np.mean([v or 0.0 for v in vs]) for vs in zip(*((s.at[0].ap, s.mean_ap) for s in scores), strict=True)
         )
@@ -295,17 +201,6 @@ def write_card(folder: Path, numbers: Numbers) -> None:
     with_card(folder, split=numbers)
     assert load_bundle(folder).card.weights_sha256 == weights
     print(f"written to the card in {folder}")
-
-
-def groups_of(table: Path) -> dict[str, str]:
-    """Return the group of each picture of a data set's own table, where there is one."""
-    return {row["id"]: row["group"] for row in rows_of(table) if row.get("group")} if table.exists() else {}
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:

@@ -89,9 +89,9 @@ def worth(judged: Sequence[Judged]) -> tuple[tuple[float, float], ...]:
         return ()
     scores, hits = scores[::-1], hits[::-1]
     shares = isotonic_regression(hits.astype(float)).x
-    # knots at the middles of groups of equal numbers of objects: a step function would tie the scores of many
-    groups = np.array_split(np.arange(len(scores)), KNOTS)
-    knots = [(float(scores[g].mean()), float(shares[g].mean())) for g in groups]
+    # straight lines between the means of groups: steps would tie the scores of many objects
+    group = np.searchsorted(np.linspace(LOWEST_SCORE, 1.0, KNOTS + 1)[1:-1], scores)
+    knots = [(float(scores[group == g].mean()), float(shares[group == g].mean())) for g in np.unique(group)]
     return tuple((round(a, 4), round(b, 4)) for a, b in knots)
 
 

@@ -111,11 +111,11 @@ def begun(plan: Plan, bundle: Bundle | None) -> nn.Module:
 
 
 def new_network(plan: Plan) -> MaskRCNN:
-    """Return the plan's network with fresh weights, laid out as convolutions run fastest."""
+    """Return the plan's network with fresh weights."""
     n_axes = len(plan.input.patch)
     network = build(plan.architecture, shape=Shape(n_axes, len(plan.input.channels), len(output_names(plan))))
-    layout = torch.channels_last if n_axes == 2 else torch.channels_last_3d
-    return cast("MaskRCNN", network.to(memory_format=layout))  # type: ignore[call-overload]
+    # not in the layout of channels last: with torch 2.13 the backward pass of such a network on a CPU broke the memory
+    return cast("MaskRCNN", network)
 
 
 def output_names(plan: Plan) -> tuple[str, ...]:

@@ -156,10 +156,8 @@ def _around(centre: tuple[int, ...], box: Box, side: float, spacing: tuple[float
 
 
 def _work_shape(source: SplitSource) -> tuple[int, ...]:
-    """Return the shape of the grid that is worked on: that of the finer of image and maps, along each axis."""
-    if source.maps is None:
-        return source.grid.shape
-    return tuple(max(n, m) for n, m in zip(source.maps.grid.shape, source.grid.shape, strict=True))
+    """Return the shape of the grid that is worked on."""
+    return source.grid.shape
 
 
 def _work_box(source: SplitSource, box: Box) -> Box:

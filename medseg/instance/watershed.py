@@ -81,7 +81,7 @@ def split_maps_steps(
     check_maps(maps, options)
     if labels is not None:
         require_same_grid(labels.grid, maps.grid, what="classes and maps", not_done="the objects were not separated")
-    found = yield from objects_of_maps_steps(maps, options, tile=tile)
+    found = yield from objects_steps(map_scene(maps, options), tile)
     names = {1: "object"}
     if labels is not None:
         found = replace(found, class_ids=_majority(found, labels))
@@ -89,10 +89,8 @@ def split_maps_steps(
     return examine(_instances(found, maps, names), maps=maps)
 
 
-def objects_of_maps_steps(
-    maps: Volume, options: SplitOptions, *, tile: tuple[int, ...] | None = None
-) -> Steps[Objects]:
-    """Separate objects by maps as `split_maps_steps` does, without score and flags."""
+def map_scene(maps: Volume, options: SplitOptions) -> Scene:
+    """Return what `split_maps` separates: read box by box, so that a part can be done alone."""
     grid = maps.grid
 
     def classes(box: Box) -> npt.NDArray[np.bool_]:
@@ -110,10 +108,8 @@ def objects_of_maps_steps(
     rule = rule_for(options, grid.spacing, grid.voxel_size, mask=False)
     if options.decoder == "offsets":
         widths = tuple(options.smoothing / s for s in grid.spacing)
-        scene = Scene(grid.shape, grid.spacing, classes, None, rule, ways=lambda box: ways(maps, box), widths=widths)
-    else:
-        scene = Scene(grid.shape, grid.spacing, classes, levels, rule)
-    return (yield from objects_steps(scene, tile))
+        return Scene(grid.shape, grid.spacing, classes, None, rule, ways=lambda box: ways(maps, box), widths=widths)
+    return Scene(grid.shape, grid.spacing, classes, levels, rule)
 
 
 def split_mask(labels: LabelMap, *, options: SplitOptions = DEFAULTS) -> Instances:

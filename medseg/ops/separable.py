@@ -64,7 +64,7 @@ def resized_part(values: Values, shape: tuple[int, ...], box: tuple[slice, ...])
     Parameters
     ----------
     values : (*spatial) array
-        2-D or 3-D, its last axis fastest in memory; no axis may have fewer new voxels than old ones.
+        2-D or 3-D, its last axis fastest in memory.
     shape : (n,) ints
     box : (n,) slices
         Start and stop within `shape`.
@@ -88,10 +88,7 @@ def resized_part(values: Values, shape: tuple[int, ...], box: tuple[slice, ...])
     flat = solid.ndim == 2
     axes = [None, *bands] if flat else bands
     solid = solid[None] if flat else solid
-    # of axes that grow or stay the first comes last, as in the whole; in a small box it may look as if it shrank
-    made = _within_planes(solid, axes[1], axes[2]) if axes[1] is not None or axes[2] is not None else solid
-    made = made if axes[0] is None else _along_planes(made, axes[0])
-    made = made.astype(np.float32, copy=False)
+    made = _applied(solid, axes, planes_first=not flat and shape[0] < values.shape[0])
     return made[0] if flat else made
 
 
@@ -169,16 +166,16 @@ def _interpolated(values: Values, shape: tuple[int, ...], order: Literal[1, 3]) 
     bands = [
         None if n == m else band(n, m, order) for n, m in zip(solid.shape, shape, strict=True)
     ]  # fmt: skip
-    made = _applied(solid[None] if flat else solid, [None, *bands] if flat else bands)
+    planes_first = not flat and shape[0] < values.shape[0]
+    made = _applied(solid[None] if flat else solid, [None, *bands] if flat else bands, planes_first=planes_first)
     if order == 3:
         np.clip(made, np.fmin.reduce(solid, axis=None), np.fmax.reduce(solid, axis=None), out=made)
     return made[0] if flat else made
 
 
-def _applied(values: Values, bands: list[Band | None]) -> Floats32:
-    """Apply one band to each of three axes, the first axis where it costs least."""
-    steps = [0, 1] if bands[0] is not None and len(bands[0].first) < values.shape[0] else [1, 0]
-    for step in steps:
+def _applied(values: Values, bands: list[Band | None], *, planes_first: bool) -> Floats32:
+    """Apply one band to each of three axes; the first axis comes first where it shrinks, for then it costs least."""
+    for step in (0, 1) if planes_first else (1, 0):
         if step == 0 and bands[0] is not None:
             values = _along_planes(values, bands[0])
         elif step == 1 and (bands[1] is not None or bands[2] is not None):

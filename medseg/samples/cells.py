@@ -14,8 +14,8 @@ from medseg.volume import Source, Volume
 PIXEL_UM = 0.65
 """A 10x objective on a common camera."""
 SHAPE = (360, 480)
-N_NUCLEI = 90
-CLUSTERED = 0.55
+N_NUCLEI = 120
+CLUSTERED = 0.65
 """Share of the nuclei that are laid against one that is there already."""
 _RADIUS_UM = (5.2, 8.0)
 _MOST_TRIES = 4000

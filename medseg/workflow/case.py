@@ -13,7 +13,7 @@ from medseg.progress import Progress, Steps
 from medseg.volume import Volume
 from medseg.workflow.inputs import Case
 from medseg.workflow.options import RunContext
-from medseg.workflow.partner import labels_reading, on_one_grid, partner_files, read_partner
+from medseg.workflow.partner import at_origin, labels_reading, on_one_grid, partner_files, read_partner
 from medseg.workflow.provenance import record_of
 from medseg.workflow.reading import input_files, read_case, reading_for, seen_by_model
 from medseg.workflow.record import Record, load_record, outputs_that_differ, record_path
@@ -35,6 +35,8 @@ def case_steps(case: Case, run: RunContext) -> Steps[Record]:
     yield Progress(f"{name}: reading", 0, 1)
     volume, files = read_case(case, _reading(run), run.segmenter.card.input.channels)
     image = read_partner(case, run.options)
+    if image is None and run.options.only_objects:
+        volume = at_origin(volume)
     volume, shown = (volume, volume) if image is None else on_one_grid(volume, image)
     files += partner_files(case, run.options)
     read_at = monotonic()

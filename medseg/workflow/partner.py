@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from medseg.errors import UsageError, printable
-from medseg.grid import Grid
+from medseg.grid import Grid, image_grid
 from medseg.io.options import ReadOptions
 from medseg.io.read import read_with
 from medseg.volume import Volume
@@ -69,6 +69,14 @@ def on_one_grid(labels: Volume, image: Volume) -> tuple[Volume, Volume]:
     if _lacks(image.grid, labels.grid):
         return labels, replace(image, grid=labels.grid, warnings=labels.warnings)
     return labels, image
+
+
+def at_origin(maps: Volume) -> Volume:
+    """Return maps of a micrograph with their first pixel at 0: label pictures have no place for an offset."""
+    grid = maps.grid
+    if grid.space != "image" or not any(grid.origin):
+        return maps
+    return replace(maps, grid=image_grid(grid.shape, grid.spacing, grid.unit))
 
 
 def _partner(case: Case, options: RunOptions) -> Case | None:

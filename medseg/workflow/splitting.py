@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from medseg import __version__
 from medseg.errors import MedsegError, UsageError
@@ -137,9 +139,15 @@ def _check_same_extent(maps: Grid, image: Grid) -> None:
     """Refuse maps and an image that do not cover the same part of space; their steps may differ."""
     gap = PAIR_TOLERANCE * max(*image.spacing, *maps.spacing)
     alike = maps.space == image.space and maps.unit == image.unit and maps.ndim == image.ndim
-    if alike and np.allclose(maps.corners(), image.corners(), rtol=0, atol=gap):
+    if alike and np.allclose(_outer_corners(maps), _outer_corners(image), rtol=0, atol=gap):
         return
     require_same_grid(maps, image, what="maps and image", not_done="no objects were separated")
+
+
+def _outer_corners(grid: Grid) -> npt.NDArray[np.float64]:
+    """Return the corners of a grid, at the outer edges of its voxels."""
+    ends = product(*((-0.5, n - 0.5) for n in grid.shape))
+    return grid.world(np.array(list(ends)))
 
 
 def named_after_images(cases: Sequence[Case]) -> tuple[Case, ...]:

@@ -276,6 +276,13 @@ def test_lesions_of_a_segmentation_are_told_apart_with_split(medseg, model, scan
     assert {"volume_ml", "longest_axial_diameter_mm", "name"} <= set(table)
     assert (out / "a_labels.nii.gz").is_file()
     assert read_labels(out / "a_instances.nii.gz").grid.same_as(read(scans / "a.nii.gz").grid)
-    refused = medseg("segment", scans / "a.nii.gz", "-o", tmp_path / "no", *words, "--diameter", "5")
-    assert refused.code == 4
-    assert "--diameter" in refused.err
+    large = (table["volume_ml"].max() + table["volume_ml"].min()) / 2
+    done = medseg("segment", scans / "a.nii.gz", "-o", tmp_path / "large", *words, "--min-size", 1000 * large)
+    assert done.code == 0, done.err
+    kept = pd.read_csv(tmp_path / "large" / "a_objects.csv")["volume_ml"]
+    assert sorted(kept) == sorted(table.loc[table["volume_ml"] >= large, "volume_ml"])
+    watershed = ("--split", "watershed")
+    for wrong in ((*watershed, "--diameter", "5"), ("--min-size", "5"), (*watershed, "--decoder", "distance")):
+        refused = medseg("segment", scans / "a.nii.gz", "-o", tmp_path / "no", *words[:-2], *wrong)
+        assert refused.code == 4
+        assert wrong[-2] in refused.err

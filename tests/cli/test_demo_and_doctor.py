@@ -1,11 +1,14 @@
 """``medseg demo`` and ``medseg doctor``."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
+from medseg.measure.neighbours import touching
+from medseg.samples.cells import nuclei
 from medseg.samples.phantom import ELLIPSOIDS, ellipsoids
 from medseg.samples.shelf import samples
 
@@ -18,6 +21,13 @@ def test_the_demo_ends_with_tables_and_pictures(medseg, tmp_path, monkeypatch):
     assert "measured ml" in done.out
     for sample in samples():
         assert list((tmp_path / "demo" / sample.model).glob("*_overlay.png"))
+    counts = tmp_path / "demo" / "cells" / "counts"
+    assert (counts / "cells_overlay.png").stat().st_size > 10_000
+    assert (counts / "report.html").is_file()
+    counted, drawn, found = (int(n) for n in re.search(r"Counted (\d+), drawn (\d+): (\d+)", done.out).groups())
+    assert counted == len((counts / "cells_objects.csv").read_text().splitlines()) - 1
+    assert found >= 0.9 * drawn
+    assert abs(counted - drawn) <= 0.1 * drawn
     assert medseg("demo", "-o", tmp_path / "demo", "--device", "cpu").code == 0
 
 
@@ -55,6 +65,21 @@ def test_two_bodies_of_the_phantom_touch():
 def test_the_same_seed_gives_the_same_phantom_and_another_seed_another():
     assert np.array_equal(ellipsoids(seed=1).volume.array, ellipsoids(seed=1).volume.array)
     assert not np.array_equal(ellipsoids(seed=1).volume.array, ellipsoids(seed=2).volume.array)
+
+
+def test_the_computed_nuclei_are_whole_numbered_and_many_touch():
+    made = nuclei(seed=3, n=60)
+    truth = made.instances.array
+    assert made.volume.array.dtype == np.uint16
+    assert made.volume.grid.unit == "um"
+    assert made.volume.grid.same_as(made.instances.grid)
+    assert np.unique(truth).tolist() == list(range(61))
+    assert (touching(truth, np.arange(1, 61)) > 0).mean() > 0.4
+    means = [made.volume.array[0][truth == number].mean() for number in range(1, 61)]
+    dark = made.volume.array[0][truth == 0]
+    assert min(means) > np.median(dark) + 3 * dark.std() / 10
+    assert max(means) > 3 * min(means)
+    np.testing.assert_array_equal(nuclei(seed=3, n=60).volume.array, made.volume.array)
 
 
 def test_every_sample_file_is_there_and_says_where_it_comes_from():

@@ -77,7 +77,7 @@ def test_numbered_objects_are_measured_with_what_the_table_beside_them_says(meds
         "likely_merged",
     )
     assert float(disc["perimeter_um"]) == pytest.approx(2 * np.pi * 5, rel=0.04)
-    assert float(disc["circularity"]) > 0.95 > 0.75 > float(bar["circularity"])
+    assert float(disc["circularity"]) > 0.92 > 0.75 > float(bar["circularity"])
     assert (disc["solidity"], bar["solidity"]) == ("1", "1")
     assert float(bar["eccentricity"]) > 0.95 > 0.2 > float(disc["eccentricity"])
     as_classes = medseg("measure", path, "--kind", "semantic")

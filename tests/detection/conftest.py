@@ -65,12 +65,12 @@ def tiny_plan(root: Path, **training):
         "boxes_per_image": 24,
         "proposals_per_image": 100,
     }
-    training = {"samples_per_epoch": 120, "batch": 2, "learning_rate": 0.004, "average": 0.9, **training}
+    training = {"samples_per_epoch": 60, "batch": 2, "learning_rate": 0.004, "average": 0.9, **training}
     return plan.model_copy(
         update={
             "architecture": plan.architecture.model_copy(update={"options": options}),
             "training": plan.training.model_copy(update=training),
-            "input": plan.input.model_copy(update={"patch": (96, 96)}),
+            "input": plan.input.model_copy(update={"patch": (64, 64)}),
         }
     )
 
@@ -85,5 +85,5 @@ def detector_of_discs(tmp_path_factory, touching_discs) -> Path:
 
     out = tmp_path_factory.mktemp("models") / "finder"
     plan = tiny_plan(touching_discs)
-    options = TrainOptions("finder", epochs=6, device="cpu", threads=1, plan=plan, licence="CC0-1.0")
+    options = TrainOptions("finder", epochs=4, device="cpu", threads=1, plan=plan, licence="CC0-1.0")
     return finish(train_steps(find_pairs(touching_discs), out, options=options))

@@ -52,18 +52,17 @@ def show_landmark(viewer, volume):
     from napari_plugin._layers import world_point
 
     place = np.argwhere(volume.array[0] > 0).mean(axis=0)
-    viewer.dims.set_point((0, 1, 2), world_point(viewer.layers[0], place))
+    viewer.dims.set_point((0, 1, 2), world_point(viewer.layers[0], place, viewer))
 
 
 def bright_side(viewer, qtbot):
     """Return on which side of the picture's own middle the bright pixels lie: (up, left), each True or False."""
     qtbot.wait(20)
     seen = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(float).sum(axis=2)
-    # the overlay with the letters is white too
-    seen[:60] = 0
-    rows, columns = np.nonzero(seen > 600)
+    # the letters at the sides are white too
+    rows, columns = np.nonzero(seen[60:-60, 60:-60] > 600)
     assert rows.size > 20
-    return rows.mean() < seen.shape[0] / 2, columns.mean() < seen.shape[1] / 2
+    return rows.mean() + 60 < seen.shape[0] / 2, columns.mean() + 60 < seen.shape[1] / 2
 
 
 @pytest.mark.parametrize("affine", STORED.values(), ids=STORED)
@@ -79,9 +78,9 @@ def test_a_landmark_lies_on_its_side_in_every_plane(make_napari_viewer_proxy, qt
         show_landmark(viewer, volume)
         # the block lies towards right, anterior and superior: R is on the left, A on the left of sagittal pictures
         assert bright_side(viewer, qtbot) == (True, True), plane
-        text = viewer.text_overlay.text
-        assert text.startswith(f"{left} "), plane
-        assert f"▴ {top}" in text, plane
+        sides = widget.letters.sides
+        assert (sides.top, sides.left) == (top, left), plane
+        assert viewer.canvas.overlays["medseg_top"].text == top
         assert widget.planes[plane].isChecked()
 
 
@@ -89,12 +88,12 @@ def test_the_letters_follow_a_picture_that_is_turned_by_hand(make_napari_viewer_
     viewer = make_napari_viewer_proxy()
     ((data, attributes, _),) = volume_layers(scan_with_landmark(STORED["LAS"]), "scan")
     viewer.add_image(data, **attributes)
-    look(viewer)
-    assert "▸ L" in viewer.text_overlay.text
+    widget = look(viewer)
+    assert widget.letters.sides.right == "L"
     viewer.dims.transpose()
-    assert "▸ P" in viewer.text_overlay.text
-    viewer.camera.orientation2d = ("up", "right")
-    assert "▴ L" in viewer.text_overlay.text
+    assert widget.letters.sides.right == "P"
+    viewer.scene.camera.orientation2d = ("up", "right")
+    assert widget.letters.sides.top == "L"
 
 
 def test_windows_are_those_of_the_modality(make_napari_viewer_proxy, qtbot):
@@ -139,7 +138,7 @@ def test_a_flat_micrograph_has_no_planes_and_no_letters(make_napari_viewer_proxy
     viewer.add_image(data, **attributes)
     assert not widget.planes["axial"].isEnabled()
     assert "flat" in widget.planes["axial"].toolTip()
-    assert not viewer.text_overlay.visible
+    assert widget.letters.sides is None
     assert "µm" in widget.facts.text()
 
 
@@ -164,8 +163,8 @@ def test_closing_the_widget_takes_the_letters_away(make_napari_viewer_proxy):
     ((data, attributes, _),) = volume_layers(scan_with_landmark(STORED["LAS"]), "scan")
     viewer.add_image(data, **attributes)
     widget = look(viewer)
-    assert viewer.text_overlay.visible
+    assert viewer.canvas.overlays["medseg_left"].text == "R"
     widget.close()
-    assert not viewer.text_overlay.visible
+    assert "medseg_left" not in viewer.canvas.overlays
     viewer.dims.transpose()
-    assert not viewer.text_overlay.visible
+    assert "medseg_left" not in viewer.canvas.overlays

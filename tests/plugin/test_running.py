@@ -99,3 +99,24 @@ def test_a_widget_that_is_closed_while_it_waits_for_an_answer_leaves_no_thread(b
     bar.cancel()
     bar.close_down()
     assert not bar.busy
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_window_that_is_destroyed_during_the_work_leaves_no_thread(qtbot, asked):
+    from napari_plugin._running import RunBar
+
+    gone = threading.Event()
+
+    def steps():
+        try:
+            yield from counting()
+        finally:
+            gone.set()
+
+    made = RunBar()
+    with qtbot.waitSignal(made.stepped):
+        made.start(steps, what="Counting", keepable=True)
+    if asked:
+        made.cancel()
+    made.deleteLater()
+    qtbot.waitUntil(gone.is_set)

@@ -99,8 +99,8 @@ def test_cancel_stops_before_the_next_tile_and_what_is_finished_can_be_kept(view
     assert "W_PARTIAL" in widget.result.text()
     n = sample().grid.shape[1]
     # five samples in a row: the first was seen, the last was not
-    assert layer.data[:, -n:].any()
-    assert not layer.data[:, :n].any()
+    assert layer.data[:, :n].any()
+    assert not layer.data[:, -n:].any()
 
 
 def test_cancel_without_keeping_leaves_no_layer(viewer, widget, qtbot, monkeypatch):
@@ -164,6 +164,8 @@ def test_what_does_not_fit_is_said_before_running(viewer, widget, qtbot):
 
 
 def test_a_drawn_box_and_the_visible_part_are_voxels_of_the_scan_as_it_is_stored(viewer, widget, qtbot):
+    from napari_plugin._views import camera_of
+
     scan = sample()
     layer = shown(viewer, scan)
     widget.where.combo.setCurrentIndex(2)
@@ -178,8 +180,8 @@ def test_a_drawn_box_and_the_visible_part_are_voxels_of_the_scan_as_it_is_stored
     shapes.add_rectangles(np.array([[20, 12, 6], [20, 12, 20], [20, 20, 20], [20, 20, 6]], float))
     assert widget.where.box(layer) == ((5, 26), (10, 31), (16, 21))
     widget.where.combo.setCurrentIndex(1)
-    viewer.camera.zoom *= 3
-    qtbot.waitUntil(lambda: widget.where.box(layer) is not None)
+    camera_of(viewer).zoom *= 3
+    viewer.screenshot(canvas_only=True, flash=False)  # the canvas is drawn, as in a window that is shown
     (i0, i1), (j0, j1), depth = widget.where.box(layer)
     assert i1 - i0 < scan.grid.shape[0]
     assert j1 - j0 < scan.grid.shape[1]
@@ -249,3 +251,44 @@ def test_a_way_out_of_small_memory_and_its_end_are_told(viewer, widget, qtbot, t
     run(qtbot, widget, widget.bar.failed)
     assert any("E_OOM_CPU" in words for words in told)
     assert "--roi" in widget.result.text()
+
+
+def test_a_head_for_a_model_of_crops_is_doubted_before_it_runs_and_a_box_takes_the_doubt_away(viewer, widget):
+    layer = shown(viewer, long_scan())
+    assert widget.run_button.isEnabled()
+    assert "those of the training were 40 to 59 mm" in widget.problem.text()
+    shapes = viewer.add_shapes(np.array([[5, 2, 2], [5, 2, 30], [5, 45, 30], [5, 45, 2]], float), name="part")
+    shapes.affine = layer.affine
+    shapes.units = layer.units
+    widget.where.combo.setCurrentIndex(2)
+    assert widget.where.box(layer) == ((2, 31), (2, 46), (0, layer.data.shape[0]))
+    assert widget.problem.isHidden()
+
+
+def test_a_model_of_several_channels_asks_for_a_layer_each(viewer, widget, monkeypatch):
+    from dataclasses import replace
+
+    scan = sample()
+    two = widget.model.card.model_copy(
+        update={"input": widget.model.card.input.model_copy(update={"channels": ("T1", "T2")})}
+    )
+    monkeypatch.setattr(type(widget.model), "card", property(lambda self: two))
+    shown(viewer, scan, "first")
+    assert "channel" in widget.run_button.toolTip()
+    shown(viewer, replace(scan, array=scan.numpy() * 2), "second")
+    widget.channels.first.layer = viewer.layers["first"]
+    widget.channels.more[0].layer = viewer.layers["second"]
+    assert widget.run_button.isEnabled()
+    assert widget.channels.outline(two).channels == ("T1", "T2")
+    assert [
+        np.shares_memory(v.array, layer.data) for v, layer in zip(widget.asked().volumes, viewer.layers, strict=True)
+    ]
+    moved = shown(
+        viewer,
+        Volume(scan.numpy()[:, 1:], replace(scan.grid, shape=(scan.grid.shape[0] - 1, *scan.grid.shape[1:]))),
+        "third",
+    )
+    widget.channels.more[0].layer = moved
+    assert "grid of the first channel" in widget.run_button.toolTip()
+    with pytest.raises(ValueError, match="E_GEOMETRY_MISMATCH"):
+        widget.asked()

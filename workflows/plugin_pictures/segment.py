@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtWidgets import QApplication
 
 from medseg import Volume, read, write
 from medseg.samples.shelf import samples
 from napari_plugin._layers import volume_layers
+from napari_plugin._views import camera_of
 
 LONGEST = 300_000
 """Milliseconds to wait for a run on a busy computer."""
@@ -53,15 +55,20 @@ def segmented_in_space(viewer: Any) -> None:
     segmented(viewer)
     viewer.layers[0].visible = False
     viewer.layers[-1].iso_gradient_mode = "smooth"
+    viewer.layers[-1].opacity = 1.0
     viewer.dims.ndisplay = 3
-    viewer.camera.angles = (10.0, 35.0, 60.0)
-    viewer.camera.zoom *= 1.4
+    viewer.reset_view()
+    camera = camera_of(viewer)
+    camera.angles = (10.0, 35.0, 60.0)
+    camera.zoom *= 1.2
 
 
 def _started(viewer: Any) -> Any:
     for data, attributes, kind in volume_layers(_several(), "three in a row"):
         getattr(viewer, f"add_{kind}")(data, **attributes)
     widget = _widget(viewer, "Segment")
+    QApplication.processEvents()
+    viewer.reset_view()
     enough = QEventLoop()
     # the second tile, not a clock: the picture is the same on a slow computer
     widget.bar.stepped.connect(lambda step: enough.quit() if step.phase == "segmenting" and step.done == 2 else None)

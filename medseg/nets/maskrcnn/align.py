@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -58,43 +59,69 @@ def roi_align(
     >>> roi_align(ramp, torch.tensor([[2.0, 2.0, 6.0, 6.0]]), torch.tensor([0]), (1, 2), (1, 1)).flatten()
     tensor([2.5000, 4.5000])
     """
-    levels = torch.zeros_like(batch_index)
-    return pyramid_align([features], boxes, batch_index, levels, size, [stride], samples)
+    table = table_of([features], [stride])
+    return sampled(table, boxes, batch_index, torch.zeros_like(batch_index), size, samples)
 
 
-def pyramid_align(
-    features: Sequence[Tensor],
-    boxes: Tensor,
-    batch_index: Tensor,
-    levels: Tensor,
-    size: Sequence[int],
-    strides: Sequence[Sequence[float]],
-    samples: int = 2,
-) -> Tensor:
-    """Sample each box from its own level of a pyramid, see `roi_align`.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The cells of all levels and images of a pyramid, one below the other, so that boxes of any level are one lookup.
+
+    Parameters
+    ----------
+    rows : (r, c) tensor
+    cells : (l, n) long tensor
+        Cells per level and axis.
+    first : (l,) long tensor
+        Row at which each level begins.
+    strides : (l, n) tensor
+        Voxels per cell.
+    """
+
+    rows: Tensor
+    cells: Tensor
+    first: Tensor
+    strides: Tensor
+
+
+def table_of(features: Sequence[Tensor], strides: Sequence[Sequence[float]]) -> Table:
+    """Return the table of a pyramid, in float32 at least.
 
     Parameters
     ----------
     features : sequence of (b, c, *f) tensor
         With equal channels.
-    boxes, batch_index, size, samples
-        As for `roi_align`.
-    levels : (k,) long tensor
-        Which of `features` each box is sampled from.
     strides : sequence of sequence of float
         Voxels per cell, per level and axis.
     """
+    device = features[0].device
+    parts = [f.movedim(1, -1).reshape(-1, f.shape[1]) for f in features]
+    rows = torch.cat(parts) if len(parts) > 1 else parts[0]
+    rows = rows if rows.dtype == torch.float64 else rows.float()
+    lengths = torch.tensor([0, *(len(part) for part in parts[:-1])], device=device)
+    cells = torch.tensor([tuple(f.shape[2:]) for f in features], device=device)
+    return Table(rows, cells, lengths.cumsum(0), torch.tensor(strides, dtype=rows.dtype, device=device))
+
+
+def sampled(
+    table: Table, boxes: Tensor, batch_index: Tensor, levels: Tensor, size: Sequence[int], samples: int = 2
+) -> Tensor:
+    """Sample each box from its own level of a pyramid, see `roi_align`.
+
+    Parameters
+    ----------
+    table : Table
+    boxes, batch_index, size, samples
+        As for `roi_align`.
+    levels : (k,) long tensor
+        Which level each box is sampled from.
+    """
     n = len(size)
-    channels = features[0].shape[1]
-    tables = [f.movedim(1, -1).reshape(-1, channels) for f in features]
-    cells = torch.tensor([f.shape[2:] for f in features], device=boxes.device)
-    per_image = cells.prod(1)
-    first = torch.tensor([0, *(len(t) for t in tables)], device=boxes.device).cumsum(0)
-    origin = first[levels] + batch_index * per_image[levels]
-    edges = boxes / torch.tensor(strides, dtype=boxes.dtype, device=boxes.device).repeat(1, 2)[levels]
-    grid = _Grid(edges[:, :n], edges[:, n:], cells[levels], origin, tuple(size), samples)
-    table = torch.cat(tables) if len(tables) > 1 else tables[0]
-    return _Sampled.apply(table, grid).unflatten(0, (len(boxes), *size)).movedim(-1, 1)
+    cells = table.cells[levels]
+    origin = table.first[levels] + batch_index * cells.prod(1)
+    edges = boxes.to(table.strides.dtype) / table.strides.repeat(1, 2)[levels]
+    grid = _Grid(edges[:, :n], edges[:, n:], cells, origin, tuple(size), samples)
+    return _Sampled.apply(table.rows, grid).unflatten(0, (len(boxes), *size)).movedim(-1, 1)
 
 
 def level_of(boxes: Tensor, size: Sequence[int], strides: Sequence[Sequence[float]]) -> Tensor:
@@ -161,11 +188,14 @@ class _Sampled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, grid: _Grid) -> Tensor:
         ctx.grid, ctx.shape = grid, table.shape
-        parts = [table.new_zeros((0, table.shape[1]))]
+        bins = prod(grid.size)
+        out = table.new_empty((len(grid.starts) * bins, table.shape[1]))
         for chunk in grid.chunks():
             rows, weights = grid.terms(chunk)
-            parts.append(functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weights.to(table.dtype)))
-        return torch.cat(parts)
+            out[chunk.start * bins : chunk.stop * bins] = functional.embedding_bag(
+                rows, table, mode="sum", per_sample_weights=weights
+            )
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -181,8 +211,6 @@ class _Sampled(torch.autograd.Function):
             bags = torch.div(order, rows.shape[1], rounding_mode="floor")
             seen, counts = torch.unique_consecutive(rows.flatten()[order], return_counts=True)
             begins = counts.cumsum(0) - counts
-            sums = functional.embedding_bag(
-                bags, own, begins, mode="sum", per_sample_weights=weights.flatten()[order].to(own.dtype)
-            )
+            sums = functional.embedding_bag(bags, own, begins, mode="sum", per_sample_weights=weights.flatten()[order])
             total[seen] += sums
         return total, None

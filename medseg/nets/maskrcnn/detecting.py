@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from medseg.errors import OutputError
+from medseg.nets.maskrcnn.align import Table
 from medseg.nets.maskrcnn.boxes import clipped, sizes, stepped
 from medseg.nets.maskrcnn.learning import stage_weights
 from medseg.nets.maskrcnn.masks import mask_nms
@@ -35,19 +36,19 @@ def detect(network: MaskRCNN, images: Tensor, settings: DetectSettings) -> list[
             remedy="Look for extreme values in the image; if there are none, the model is damaged.",
         )
     shape = images.shape[2:]
-    choice = Choice(settings.candidates, settings.max_proposals, settings.proposal_nms)
+    choice = Choice(settings.candidates, settings.max_proposals, settings.proposal_nms, settings.proposal_threshold)
     proposals = propose(network.anchors(dense), dense.objectness, dense.steps, shape, choice)
-    pyramid = [level.float() for level in dense.pyramid]
+    table = network.table(dense)
     found = []
     for i, boxes in enumerate(proposals):
-        kept = _classified(network, pyramid, i, boxes, shape, settings)
-        masks = _masks(network, pyramid, i, kept, settings.chunk)
+        kept = _classified(network, table, i, boxes, shape, settings)
+        masks = _masks(network, table, i, kept, settings.chunk)
         found.append(_without_twins(Detections(*kept, masks), settings))
     return found
 
 
 def _classified(
-    network: MaskRCNN, pyramid: list[Tensor], image: int, boxes: Tensor, shape: torch.Size, settings: DetectSettings
+    network: MaskRCNN, table: Table, image: int, boxes: Tensor, shape: torch.Size, settings: DetectSettings
 ) -> tuple[Tensor, Tensor, Tensor]:
     shares = boxes.new_zeros((len(boxes), network.n_classes))
     for stage, head in enumerate(network.box_heads):
@@ -55,7 +56,7 @@ def _classified(
         for begin in range(0, len(boxes), settings.chunk):
             part = slice(begin, begin + settings.chunk)
             which = torch.full((len(boxes[part]),), image, device=boxes.device)
-            logits, step = head(network.box_features(pyramid, boxes[part], which))
+            logits, step = head(network.box_features(table, boxes[part], which))
             shares[part] += logits.softmax(1) / len(network.box_heads)
             steps.append(step)
         if steps:
@@ -67,15 +68,13 @@ def _classified(
     return boxes[rows[stays]], scores[stays], classes[stays]
 
 
-def _masks(
-    network: MaskRCNN, pyramid: list[Tensor], image: int, kept: tuple[Tensor, Tensor, Tensor], chunk: int
-) -> Tensor:
+def _masks(network: MaskRCNN, table: Table, image: int, kept: tuple[Tensor, Tensor, Tensor], chunk: int) -> Tensor:
     boxes, _, classes = kept
     parts = [boxes.new_zeros((0, *(2 * n for n in network.options.mask_bins)))]
     for begin in range(0, len(boxes), chunk):
         own = slice(begin, begin + chunk)
         which = torch.full((len(boxes[own]),), image, device=boxes.device)
-        logits = network.mask_head(network.mask_features(pyramid, boxes[own], which))
+        logits = network.mask_head(network.mask_features(table, boxes[own], which))
         column = classes[own] - 1 if network.options.mask_per_class else torch.zeros_like(classes[own])
         parts.append(logits[torch.arange(len(logits), device=boxes.device), column].sigmoid())
     return torch.cat(parts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from medseg.nets.maskrcnn.align import Table
 from medseg.nets.maskrcnn.boxes import clipped, stepped, steps_between
 from medseg.nets.maskrcnn.losses import class_loss, giou, mask_loss, mask_targets, semantic_loss, smooth_l1
 from medseg.nets.maskrcnn.matching import drawn, hard_drawn, match
@@ -45,8 +46,9 @@ def losses(network: MaskRCNN, images: Tensor, truths: list[Truth], *, generator:
     choice = Choice(TRAINING_CANDIDATES, options.proposals_per_image, options.proposal_nms)
     proposals = propose(levels, dense.objectness, dense.steps, shape, choice)
     boxes = _drawn_boxes(network, proposals, truths, generator)
-    found |= _box_losses(network, dense, boxes, truths, shape)
-    found["masks"] = _mask_loss(network, dense, boxes, truths, generator)
+    table = network.table(dense)
+    found |= _box_losses(network, table, boxes, truths, shape)
+    found["masks"] = _mask_loss(network, table, boxes, truths, generator)
     if dense.semantic is not None:
         found["semantic"] = _semantic_loss(network, dense.semantic, truths)
     return found
@@ -97,12 +99,12 @@ def _labelled(boxes: Tensor, image: int, objects: Tensor, positive: Tensor, trut
 
 
 def _box_losses(
-    network: MaskRCNN, dense: Dense, boxes: Drawn, truths: list[Truth], shape: torch.Size
+    network: MaskRCNN, table: Table, boxes: Drawn, truths: list[Truth], shape: torch.Size
 ) -> dict[str, Tensor]:
     options = network.options
     classes, steps = [], []
     for stage, head in enumerate(network.box_heads):
-        logits, step = head(network.box_features(dense.pyramid, boxes.boxes, boxes.which))
+        logits, step = head(network.box_features(table, boxes.boxes, boxes.which))
         share = 0.5**stage
         focal = options.class_loss == "focal"
         classes.append(share * class_loss(logits, boxes.classes, focal=focal, weights=options.class_weights))
@@ -139,7 +141,7 @@ def _matched_again(boxes: Tensor, which: Tensor, truths: list[Truth], wanted: fl
 
 
 def _mask_loss(
-    network: MaskRCNN, dense: Dense, boxes: Drawn, truths: list[Truth], generator: torch.Generator
+    network: MaskRCNN, table: Table, boxes: Drawn, truths: list[Truth], generator: torch.Generator
 ) -> Tensor:
     keep, targets = [], []
     size = tuple(2 * n for n in network.options.mask_bins)
@@ -148,9 +150,7 @@ def _mask_loss(
         keep.append(own)
         targets.append(mask_targets(truth, boxes.boxes[own], boxes.objects[own], size))
     chosen = torch.cat(keep)
-    if not len(chosen):
-        return sum(p.sum() for p in network.mask_head.parameters()) * 0 + dense.pyramid[0].float().sum() * 0
-    features = network.mask_features(dense.pyramid, boxes.boxes[chosen], boxes.which[chosen])
+    features = network.mask_features(table, boxes.boxes[chosen], boxes.which[chosen])
     logits = network.mask_head(features)
     column = boxes.classes[chosen] - 1 if network.options.mask_per_class else torch.zeros_like(chosen)
     own_logits = logits[torch.arange(len(chosen), device=chosen.device), column]

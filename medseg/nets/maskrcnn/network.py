@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate
 from math import prod
 from operator import mul
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medseg.nets.maskrcnn.align import level_of, pyramid_align
+from medseg.nets.maskrcnn.align import Table, level_of, sampled, table_of
 from medseg.nets.maskrcnn.anchors import anchors, shapes_of
 from medseg.nets.maskrcnn.backbone import Encoder
 from medseg.nets.maskrcnn.detecting import detect
@@ -138,12 +138,13 @@ class MaskRCNN(nn.Module):
         shape = torch.tensor(images.shape[2:], dtype=torch.float32, device=images.device)
         corner = torch.tensor([0.0, 0.1, 0.2, 0.3], device=images.device)[:, None] * shape
         boxes = torch.cat([corner, corner + 0.6 * shape], dim=1)
+        table = self.table(dense)
         answers = []
         for i in range(len(images)):
             which = torch.full((len(boxes),), i, device=images.device)
-            features = self.box_features(dense.pyramid, boxes, which)
+            features = self.box_features(table, boxes, which)
             parts = [part for head in self.box_heads for part in head(features)]
-            parts.append(self.mask_head(self.mask_features(dense.pyramid, boxes, which)).flatten(2).mean(2))
+            parts.append(self.mask_head(self.mask_features(table, boxes, which)).flatten(2).mean(2))
             parts.append(dense.objectness[i, :4, None])
             parts.append(dense.steps[i, :4])
             answers.append(torch.cat(parts, dim=1).T)
@@ -157,18 +158,21 @@ class MaskRCNN(nn.Module):
             for i, shapes in zip(self.options.anchor_levels, self._shapes, strict=True)
         ]
 
-    def box_features(self, pyramid: Sequence[Tensor], boxes: Tensor, which: Tensor) -> Tensor:
+    def table(self, dense: Dense) -> Table:
+        """Return the pyramid as boxes are sampled from it."""
+        return table_of(dense.pyramid, self.strides)
+
+    def box_features(self, table: Table, boxes: Tensor, which: Tensor) -> Tensor:
         """Return the (k, width, *box_bins) float32 features of boxes in the images `which`."""
-        return self._features(pyramid, boxes, which, self.options.box_bins)
+        return self._features(table, boxes, which, self.options.box_bins)
 
-    def mask_features(self, pyramid: Sequence[Tensor], boxes: Tensor, which: Tensor) -> Tensor:
+    def mask_features(self, table: Table, boxes: Tensor, which: Tensor) -> Tensor:
         """Return the (k, width, *mask_bins) float32 features of boxes in the images `which`."""
-        return self._features(pyramid, boxes, which, self.options.mask_bins)
+        return self._features(table, boxes, which, self.options.mask_bins)
 
-    def _features(self, pyramid: Sequence[Tensor], boxes: Tensor, which: Tensor, bins: tuple[int, ...]) -> Tensor:
+    def _features(self, table: Table, boxes: Tensor, which: Tensor, bins: tuple[int, ...]) -> Tensor:
         levels = level_of(boxes, bins, self.strides)
-        floats = [level.float() for level in pyramid]
-        return pyramid_align(floats, boxes, which, levels, bins, self.strides, self.options.samples)
+        return sampled(table, boxes, which, levels, bins, self.options.samples)
 
     def _filled(self, images: Tensor) -> Tensor:
         # two cells at least on the deepest level: an instance norm over one is undefined

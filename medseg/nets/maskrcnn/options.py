@@ -213,6 +213,8 @@ class DetectSettings:
         Of two masks of one class that overlap (IoU) by more, the better stays. 1 switches this off.
     max_proposals : int
         Proposals per image that reach the box head, best first.
+    proposal_threshold : float
+        Proposals that look less like an object are dropped before the box head.
     candidates : int
         Proposals per level that are compared with each other, best first.
     proposal_nms : float
@@ -227,6 +229,7 @@ class DetectSettings:
     nms_overlap: float = 0.6
     mask_overlap: float = 0.4
     max_proposals: int = 2000
+    proposal_threshold: float = 0.01
     candidates: int = 6000
     proposal_nms: float = 0.7
     max_detections: int = 4000

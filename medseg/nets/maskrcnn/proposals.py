@@ -16,11 +16,12 @@ STEP_WEIGHTS = (1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How many candidates per level are compared, how many proposals stay and how much they may overlap."""
+    """How many candidates per level are compared, how many proposals stay, their largest overlap, their least score."""
 
     candidates: int
     proposals: int
     overlap: float
+    threshold: float = 0.0
 
 
 @torch.no_grad()
@@ -51,5 +52,7 @@ def propose(
             boxes.append(clipped(moved, shape))
             scores.append(score)
         whole, score = torch.cat(boxes), torch.cat(scores)
+        good = score.sigmoid() >= choice.threshold
+        whole, score = whole[good], score[good]
         found.append(whole[nms(whole, score, choice.overlap)[: choice.proposals]])
     return found

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from medseg.nets.maskrcnn import align
-from medseg.nets.maskrcnn.align import level_of, pyramid_align, roi_align
+from medseg.nets.maskrcnn.align import level_of, roi_align, sampled, table_of
 
 
 def value_at(features, point):
@@ -106,7 +106,7 @@ def test_a_pyramid_samples_each_box_from_its_own_level():
     coarse = torch.randn(2, 3, 5, 4, dtype=torch.float64)
     double = tuple(2 * s for s in stride)
     levels = torch.tensor([0, 1, 1, 0, 1, 0])
-    found = pyramid_align([features, coarse], boxes, which, levels, size, [stride, double])
+    found = sampled(table_of([features, coarse], [stride, double]), boxes, which, levels, size)
     for level, (f, s) in enumerate(((features, stride), (coarse, double))):
         own = levels == level
         torch.testing.assert_close(found[own], roi_align(f, boxes[own], which[own], size, s))
