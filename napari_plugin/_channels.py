@@ -86,7 +86,7 @@ class Channels(QWidget):
             self._form.removeRow(choice)
         while len(self.more) < wanted - 1:
             number = len(self.more) + 1
-            choice = LayerChoice(self._viewer, ("image",), usable=lambda layer: layer.ndim in (2, 3))
+            choice = LayerChoice(self._viewer, ("image",), optional=True, usable=lambda layer: layer.ndim in (2, 3))
             self.more.append(choice)
             self._form.addRow(names[number] if number < len(names) else str(number), choice)
             self._propose(choice)

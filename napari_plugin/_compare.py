@@ -42,7 +42,7 @@ from napari_plugin._running import RunBar
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-COLOURS = {HIT: "#56b4e9", MISSED: "#d55e00", FALSE_ALARM: "#f0e442"}
+COLOURS: dict[int | None, str] = {HIT: "#56b4e9", MISSED: "#d55e00", FALSE_ALARM: "#f0e442"}
 """Of Okabe and Ito: apart for colour-blind eyes, also on grey."""
 _KINDS = {"structures (numbers are classes)": "semantic", "objects (numbers are objects)": "instances"}
 _SAMPLE = 50_000
@@ -177,8 +177,7 @@ class CompareWidget(QWidget):
             self._viewer.layers.remove(self._shown)
         name = f"{self._pair[0].name} against {self._pair[1].name}" if self._pair[0] is not None else "comparison"
         data, attributes, _ = labels_layer(difference, name, comparison=True)
-        colours: dict[int | None, str] = {None: "transparent", 0: "transparent", **COLOURS}
-        attributes["colormap"] = DirectLabelColormap(color_dict=colours)
+        attributes["colormap"] = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent"} | COLOURS)
         self._shown = self._viewer.add_layer(Labels(data, **attributes))
         for layer in self._pair:
             if layer is not None:

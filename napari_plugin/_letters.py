@@ -61,4 +61,4 @@ class Letters:
 def _letter(text: str, place: str) -> Any:
     from napari.components.overlays import TextOverlay
 
-    return TextOverlay(text=text, position=place, font_size=_SIZE, visible=True, box=False)
+    return TextOverlay(text=text, position=place, font_size=_SIZE, visible=True, box=True)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from medseg import Grid
 from medseg.measure.inside import Inside, inside_outline
 from napari_plugin._layers import world_point
-from napari_plugin._objects_goto import FRAME
 from napari_plugin._objects_store import ID, ObjectStore
 
 if TYPE_CHECKING:
@@ -20,11 +19,6 @@ Floats = npt.NDArray[np.float64]
 
 _CLOSED = ("rectangle", "polygon", "ellipse")
 _CORNERS = 96
-
-
-def drawn_in(layer: Any) -> bool:
-    """Tell whether a shapes layer is one to draw outlines in."""
-    return bool(layer.name != FRAME)
 
 
 def outlines(viewer: Viewer, shapes: Any, labels: Any) -> list[Floats]:

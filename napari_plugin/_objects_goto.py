@@ -20,7 +20,7 @@ SHARE = 0.25
 FRAME = "object in the table"
 _COLOUR = "#ffd24d"
 _WIDE = 2.0
-_FLAT, _SOLID = 2, 3
+_FLAT = 2
 
 Floats = npt.NDArray[np.float64]
 
@@ -65,13 +65,13 @@ def go_to_box(viewer: Viewer, layer: Any, part: Any, box: Box, *, zoom: bool = T
     camera_of(viewer).center = (*((camera_of(viewer).center[0],) if len(shown) == _FLAT else ()), *centre)
 
 
-def frame_lines(viewer: Viewer, layer: Any, box: Box) -> list[Floats]:
-    """Return lines around a box in the layer's data axes: a rectangle in the slice that is shown, all edges in 3-D.
+def frame_edges(viewer: Viewer, layer: Any, box: Box) -> Floats:
+    """Return the edges of a box in the layer's data axes: of a rectangle in the slice that is shown, all in 3-D.
 
     Returns
     -------
-    list of (k, n) float64 arrays
-        Empty where the box does not reach the slice that is shown.
+    (k, 2, n) float64 array
+        Where each edge begins, and the way to its end; empty where the box does not reach the slice that is shown.
     """
     n = layer.ndim
     spans = [(s.start - 0.5, s.stop - 0.5) for s in box]
@@ -80,22 +80,20 @@ def frame_lines(viewer: Viewer, layer: Any, box: Box) -> list[Floats]:
     if len(shown) == _FLAT:
         here = index_of(layer, viewer.dims.point, viewer)
         if any(not s.start <= here[a] < s.stop for a, s in enumerate(box) if a not in shown):
-            return []
-        corners = np.array([[float(i) for i in here]] * 5)
-        for corner, (p, q) in enumerate(((0, 0), (0, 1), (1, 1), (1, 0), (0, 0))):
-            corners[corner, shown[0]], corners[corner, shown[1]] = spans[shown[0]][p], spans[shown[1]][q]
-        return [_in_data(layer, corners)]
-    points = [np.array(p) for p in product(*spans)]
-    edges = [np.array([a, b]) for a, b in combinations(points, 2) if np.count_nonzero(a != b) == 1]
-    return [_in_data(layer, edge) for edge in edges]
+            return np.zeros((0, 2, n))
+        spans = [span if a in shown else (float(here[a]),) * 2 for a, span in enumerate(spans)]
+    points = sorted(set(product(*spans)))
+    edges = [(a, b) for a, b in combinations(points, 2) if np.count_nonzero(np.array(a) != np.array(b)) == 1]
+    ends = _in_data(layer, np.array(edges).reshape(-1, n)).reshape(-1, 2, n)
+    return np.stack([ends[:, 0], ends[:, 1] - ends[:, 0]], axis=1)
 
 
 class Frame:
-    """A frame around the chosen object, in a shapes layer of its own that goes when it is not wanted any more."""
+    """A frame around the chosen object, in a vectors layer of its own that goes when it is not wanted any more."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._shapes: Any = None
+        self._lines: Any = None
         self._around: tuple[Any, Box] | None = None
         for event in (viewer.dims.events.current_step, viewer.dims.events.ndisplay, viewer.dims.events.order):
             event.connect(self.draw)
@@ -121,30 +119,39 @@ class Frame:
         if self._around is None or self._around[0] not in self._viewer.layers:
             return
         layer, box = self._around
-        lines = frame_lines(self._viewer, layer, box)
-        self._make(layer)
-        self._shapes.data = []
-        if lines:
-            thin = _WIDE / max(camera_of(self._viewer).zoom, 1e-9) / _step(self._viewer, layer)
-            self._shapes.add_paths(lines, edge_color=_COLOUR, edge_width=thin)
+        edges = frame_edges(self._viewer, layer, box)
+        if not len(edges):
+            if self._lines is not None and self._lines in self._viewer.layers:
+                self._lines.visible = False
+            return
+        thin = _WIDE / max(camera_of(self._viewer).zoom, 1e-9) / _step(self._viewer, layer)
+        self._make(layer, edges)
+        self._lines.edge_width = thin
+        self._lines.visible = True
 
-    def _make(self, layer: Any) -> None:
-        if self._shapes is not None and self._shapes in self._viewer.layers:
+    def _make(self, layer: Any, edges: Floats) -> None:
+        if self._lines is not None and self._lines in self._viewer.layers:
+            self._lines.data = edges
             return
         held = set(self._viewer.layers.selection)
         active = self._viewer.layers.selection.active
-        self._shapes = self._viewer.add_shapes(
-            ndim=layer.ndim, name=FRAME, affine=_affine(layer), units=layer.units, axis_labels=layer.axis_labels
+        self._lines = self._viewer.add_vectors(
+            edges,
+            name=FRAME,
+            edge_color=_COLOUR,
+            vector_style="line",
+            affine=_affine(layer),
+            units=layer.units,
+            axis_labels=layer.axis_labels,
         )
-        self._shapes.editable = False
         self._viewer.layers.selection.update(held)
-        self._viewer.layers.selection.discard(self._shapes)
+        self._viewer.layers.selection.discard(self._lines)
         self._viewer.layers.selection.active = active
 
     def _remove(self) -> None:
-        if self._shapes is not None and self._shapes in self._viewer.layers:
-            self._viewer.layers.remove(self._shapes)
-        self._shapes = None
+        if self._lines is not None and self._lines in self._viewer.layers:
+            self._viewer.layers.remove(self._lines)
+        self._lines = None
 
 
 def _corners(viewer: Viewer, layer: Any, box: Box) -> tuple[Floats, Floats]:

@@ -85,12 +85,14 @@ class ObjectSession(QObject):
         self.model.ticked.connect(self.tick)
         self._segments = dict(found.segments)
         self._planned: Notes | None = None
+        self._waiting: list[Step] = []
         self._late: dict[int, Box] = {}
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
         self._rest.timeout.connect(self.catch_up)
         layer.events.paint.connect(self._painted)
+        layer.events.labels_update.connect(self.take_strokes)
         layer.events.set_data.connect(self.look_for_undo)
         self._keep_record()
 
@@ -109,7 +111,9 @@ class ObjectSession(QObject):
         """Listen to the layer no longer."""
         self._rest.stop()
         self.layer.events.paint.disconnect(self._painted)
+        self.layer.events.labels_update.disconnect(self.take_strokes)
         self.layer.events.set_data.disconnect(self.look_for_undo)
+        self._waiting = []
 
     def note(self, number: int) -> Note | None:
         """Return what is known of an object, None where there is none."""
@@ -164,6 +168,7 @@ class ObjectSession(QObject):
         """Follow what napari's undo and redo did; asked whenever the layer is drawn, so it looks at two voxels."""
         if not isinstance(self.layer.data, np.ndarray):
             return
+        self.take_strokes()
         for touched, notes in self.history.noticed(self.layer.data):
             self._follow(touched, notes)
 
@@ -174,8 +179,19 @@ class ObjectSession(QObject):
             return
         before = {i: self.note(i) for i in touched.ids}
         after = self._planned or {i: note or Note(self._fresh(i)) for i, note in before.items()}
-        self.history.add(Step(before, dict(after), touched))
-        self._follow(touched, after)
+        self._waiting.append(Step(before, dict(after), touched))
+        if touched.holds(self.layer.data):
+            self.take_strokes()
+        else:  # outside of a drag napari tells of a change before it makes it
+            QTimer.singleShot(0, self.take_strokes)
+
+    def take_strokes(self, _: Any = None) -> None:
+        """Follow the strokes that napari has told of."""
+        strokes, self._waiting = self._waiting, []
+        for step in strokes:
+            if step.touched is not None:
+                self.history.add(step)
+                self._follow(step.touched, step.after)
 
     def _follow(self, touched: Touched, notes: Notes) -> None:
         """Measure what a change touched and what lies beside it."""

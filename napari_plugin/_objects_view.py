@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
 )  # fmt: skip
 
 from napari_plugin._layer_choice import LayerChoice
-from napari_plugin._objects_counting import drawn_in
 from napari_plugin._objects_filter import HINT
 from napari_plugin._objects_keys import NEEDS_EYES, NEXT, PREVIOUS, SEEN, UNDO
 from napari_plugin._running import RunBar
@@ -59,7 +58,7 @@ class ObjectsView(QWidget):
         self.classes, self.set_class = QComboBox(), QPushButton("Set class")
         self.delete, self.merge = QPushButton("Delete"), QPushButton("Merge")
         self.split, self.undo = QPushButton("Split by two clicks"), QPushButton("Undo")
-        self.shapes = LayerChoice(viewer, ("shapes",), usable=drawn_in)
+        self.shapes = LayerChoice(viewer, ("shapes",))
         self.count, self.counted = QPushButton("Count inside"), QLabel()
         self.save, self.copy = QPushButton("Save CSV …"), QPushButton("Copy")
         self.again = QPushButton("Measure again")
@@ -99,7 +98,7 @@ class ObjectsView(QWidget):
         self.frame.setChecked(True)
         for button, key in ((self.next, NEXT), (self.previous, PREVIOUS), (self.next_need, NEEDS_EYES)):
             button.setToolTip(f"Key in the canvas: {key}. Tick the object as seen: {SEEN}.")
-        self.frame.setToolTip("A frame around the object, in a shapes layer of its own.")
+        self.frame.setToolTip("A frame around the object, in a vectors layer of its own.")
         self.only.setToolTip("Hide the other objects.")
         self.undo.setToolTip(f"Take back the last step, made here or with the brush. Key in the canvas: {UNDO}.")
         self.save.setToolTip("All objects, with the columns of NAME_objects.csv and “reviewed”.")

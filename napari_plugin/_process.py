@@ -6,8 +6,10 @@ import sys
 
 from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
-KILL_AFTER = 10_000
-"""Milliseconds that a run has to complete its summary after it was asked to stop."""
+KILL_AFTER = 60_000
+"""Milliseconds that a run has to complete its tile and its summary after it was asked to stop."""
+CLOSE_AFTER = 3_000
+"""Milliseconds that it has when the window closes; what it cannot complete then is told by the next run."""
 _TAIL = 4000
 
 _SENTENCES = {
@@ -91,7 +93,7 @@ class Run(QObject):
         if process is None:
             return
         process.terminate()
-        if not process.waitForFinished(KILL_AFTER):
+        if not process.waitForFinished(CLOSE_AFTER):
             process.kill()
             process.waitForFinished(1000)
 

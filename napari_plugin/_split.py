@@ -17,8 +17,9 @@ from napari_plugin._request import Request
 from napari_plugin._split_form import SplitForm
 from napari_plugin._split_preview import Look, Looker, PreviewLayer, Wish
 from napari_plugin._split_source import Splittable, lies_in_file, request_of, splittable_steps
-from napari_plugin._split_view import camera_of, shown_of
+from napari_plugin._split_view import shown_part
 from napari_plugin._telling import tell
+from napari_plugin._views import camera_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -159,8 +160,16 @@ class SplitWidget(SplitForm):
         )
         for emitter in moves:
             (emitter.connect if yes else emitter.disconnect)(self._look)
-        removed = viewer.layers.events.removed
-        (removed.connect if yes else removed.disconnect)(self._lose)
+        removed, ndisplay = viewer.layers.events.removed, viewer.dims.events.ndisplay
+        if yes:
+            removed.connect(self._lose)
+            ndisplay.connect(self._turn, position="first")  # before napari draws outlines in 3-D
+        else:
+            removed.disconnect(self._lose)
+            ndisplay.disconnect(self._turn)
+
+    def _turn(self, _: Any = None) -> None:
+        self._preview.no_outlines()
 
     def _take(self, layer: Any) -> None:
         """Begin with another layer."""
@@ -240,7 +249,7 @@ class SplitWidget(SplitForm):
     def _look_now(self) -> None:
         if self._item is None or not self.live_box.isChecked() or not self.isVisible():
             return
-        shown = shown_of(self._viewer, self._layer, self._item.source.grid.shape)
+        shown = shown_part(self._viewer, self._layer, self._item.source)
         if shown is None:
             self._looker.wish(None)
             self._preview.remove()

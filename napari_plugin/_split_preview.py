@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from medseg.instance.look import Seen
     from napari_plugin._split_view import Shown
 
-AT_ONCE = 2_000_000
-"""Voxels worked on for the first answer: a core of a laptop does 15 to 25 million in a second."""
-AT_MOST = 16_000_000
-"""Voxels worked on when nothing newer is wished for: what the view shows beyond the first answer."""
 NAME = "split preview"
 _OUTLINE = "#ffd21f"
 
@@ -98,7 +94,7 @@ class Looker(QObject):
 
     def _work(self, wish: Wish) -> Any:
         """Run on the other thread: yields one or two looks, or an error of medseg."""
-        from medseg.instance.look import box_within, look_steps
+        from medseg.instance.look import AT_MOST, AT_ONCE, box_within, look_steps
 
         before = None
         for most in (AT_ONCE, AT_MOST):
@@ -175,6 +171,11 @@ class PreviewLayer:
         if self.there:
             self._viewer.layers.remove(self.layer)
         self.layer = None
+
+    def no_outlines(self) -> None:
+        """Show bodies instead of outlines, which napari does not draw in 3-D."""
+        if self.there and self.layer.contour:
+            self.layer.contour = 0
 
     def _look_like(self, solid: bool) -> None:
         """Outlines of one colour in slices, where numbers change with every look; coloured bodies in 3-D."""

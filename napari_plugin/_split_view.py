@@ -10,9 +10,12 @@ import numpy as np
 
 from napari_plugin._foreign import unit_factors
 from napari_plugin._layers import index_of
+from napari_plugin._views import camera_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+    from medseg.instance.retune import SplitSource
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,27 @@ class Shown:
     solid: bool
 
 
-def camera_of(viewer: Viewer) -> Any:
-    """Return the camera; napari has moved it into the scene in 0.9."""
-    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+def shown_part(viewer: Viewer, layer: Any, source: SplitSource) -> Shown | None:
+    """Return what the viewer shows of a layer, in voxels of what its objects are separated from.
+
+    Parameters
+    ----------
+    viewer : Viewer
+    layer : napari layer
+    source : SplitSource
+        The layer's, or a part of it.
+    """
+    whole = shown_of(viewer, layer, (source.home or source.grid).shape)
+    if whole is None or source.home is None:
+        return whole
+    sides = [
+        slice(max(0, b.start - a), min(n, b.stop - a))
+        for a, b, n in zip(source.start, whole.box, source.grid.shape, strict=True)
+    ]
+    if any(side.start >= side.stop for side in sides):
+        return None
+    about = np.clip(np.array(whole.about) - source.start, [s.start for s in sides], [s.stop - 1 for s in sides])
+    return Shown(tuple(sides), tuple(int(i) for i in about), whole.solid)
 
 
 def shown_of(viewer: Viewer, layer: Any, shape: tuple[int, ...]) -> Shown | None:

@@ -9,7 +9,7 @@ from medseg.io.read import read
 from medseg.samples.shelf import samples
 from medseg.volume import Volume
 
-LONG = 240_000
+LONG = 500_000
 """Milliseconds to wait for a network on a busy computer."""
 
 

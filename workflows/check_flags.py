@@ -2,11 +2,11 @@
 
     python workflows/check_flags.py DATASET SPLIT.csv MODEL [--part val] [--also-train 35] [--cache FOLDER] [--fit]
 
-An object is right when it matches a true one at IoU .5. It is merged when it holds more than half of two true objects or
-more; it is a fragment (or dirt) when it is neither right nor merged. Prints how often each flag hits (precision), how many
-of such objects carry it (recall) and how many there are (base rate), and how often objects of each score are right. --fit
-prints the weights of the score fitted anew, and the same table for them where each half of the pictures is scored with
-weights fitted on the other half.
+An object is right when it matches a true one at IoU .5. It is merged when it holds more than half of two true objects
+or more; it is a fragment (or dirt) when it is neither right nor merged. Prints how often each flag hits (precision),
+how many of such objects carry it (recall) and how many there are (base rate), and how often objects of each score are
+right. --fit prints the weights of the score fitted anew, and how reliable such weights are where each half of the
+pictures is scored with weights fitted on the other half.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +122,15 @@ def print_reliability(right: Any, scores: dict[str, Any]) -> None:
     for name, score in scores.items():
         print(f"\n| {name} | objects | mean score | right |\n| --- | --: | --: | --: |")
         error = 0.0
-        for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+        for low, high in pairwise(BINS):
             here = (score >= low) & ((score < high) | (high == 1.0))
             if here.any():
                 error += here.mean() * abs(score[here].mean() - right[here].mean())
-                print(f"| {low:g} to {high:g} | {int(here.sum())} | {score[here].mean():.3f} | {right[here].mean():.3f} |")
-        print(f"calibration error {error:.3f}; a wrong object has the lower score in {_ranking(score, right):.1%} of pairs")
+                print(
+                    f"| {low:g} to {high:g} | {int(here.sum())} | {score[here].mean():.3f} | {right[here].mean():.3f} |"
+                )
+        ranked = _ranking(score, right)
+        print(f"calibration error {error:.3f}; a wrong object has the lower score in {ranked:.1%} of pairs")
 
 
 def print_fit(found: Judged) -> None:

@@ -1,4 +1,4 @@
-"""Pictures whose objects are known, with the maps that a model makes of them; kept so that much can be tried on them."""
+"""Pictures whose objects are known, with the maps that a model makes of them, kept so that much can be tried."""
 
 from __future__ import annotations
 
@@ -62,7 +62,6 @@ class Cache:
 
     def pictures(self, names: Iterable[str], diameter: float, *, tta: bool) -> list[Picture]:
         """Return pictures whose maps were made at a working diameter."""
-        from medseg.instance.options import SplitOptions
         from medseg.instance.segment import maps_on
         from medseg.io.read import read_labels
         from medseg.labels import Instances
@@ -71,7 +70,7 @@ class Cache:
         for name in names:
             labels = read_labels(self._cases[name].label)
             maps = self._maps(name, diameter, tta)
-            native = maps_on(maps, labels.grid, SplitOptions(decoder="offsets"))
+            native = maps_on(maps, labels.grid)
             truth = Instances(labels.array, native.grid)
             found.append(Picture(name, self._kinds.get(name, "all"), native, min(maps.grid.spacing), truth))
         return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from medseg.detection.found import Found
+from medseg.errors import ModelError
 from medseg.models.card import ModelCard
 
 Knots = tuple[tuple[float, float], ...]
@@ -16,8 +18,18 @@ THRESHOLD = 0.5
 
 
 def threshold_of(card: ModelCard) -> float:
-    """Return the least score of an object, as tuned."""
-    return float(card.split.get("score_threshold", THRESHOLD))
+    """Return the least score of an object, as tuned.
+
+    Raises
+    ------
+    ModelError
+        If the card's is no number.
+    """
+    value = card.split.get("score_threshold", THRESHOLD)
+    try:
+        return float(value)
+    except ValueError:
+        raise _damaged(card, f"the score_threshold {value!r}", "a number") from None
 
 
 def knots_of(card: ModelCard) -> Knots:
@@ -25,12 +37,27 @@ def knots_of(card: ModelCard) -> Knots:
 
     Raises
     ------
-    ValueError
-        If the table is damaged.
+    ModelError
+        If the table is no rising list of pairs.
     """
     text = str(card.split.get("calibration", ""))
-    pairs = [entry.split(":") for entry in text.split()]
-    return tuple((float(a), float(b)) for a, b in pairs)
+    try:
+        knots = tuple((float(a), float(b)) for a, b in (entry.split(":") for entry in text.split()))
+    except ValueError:
+        knots = ((1.0, 1.0), (0.0, 0.0))
+    if any(a[0] > b[0] or a[1] > b[1] for a, b in pairwise(knots)):
+        raise _damaged(card, f"the calibration {text[:60]!r}", "pairs score:share that rise")
+    return knots
+
+
+def _damaged(card: ModelCard, found: str, expected: str) -> ModelError:
+    return ModelError(
+        "E_BUNDLE_INTEGRITY",
+        found=f"{found} in the card of {card.name}",
+        expected=expected,
+        not_done="no objects were looked for",
+        remedy="Get the model again, or correct the entry in the card's split.",
+    )
 
 
 def as_text(knots: Knots) -> str:

@@ -95,8 +95,8 @@ def segment_detections_steps(
     else:
         zoom, seen = yield from _fitting_steps(image, looker)
     found, more = seen or (yield from _seen_steps(image, zoom, looker))
-    found = calibrated(found, knots_of(card))
     pasted = yield from pasted_steps(found, volume.grid.shape)
+    pasted = replace(pasted, found=tuple(calibrated(pasted.found, knots_of(card))))
     instances, labels = _on_grid(pasted, volume, card)
     masks = _masks(pasted.found, volume.grid) if options.overlapping else ()
     return Prediction(labels, None, (*volume.warnings, *notices, *more), instances, masks)

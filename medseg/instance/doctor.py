@@ -12,7 +12,7 @@ from medseg.grid import Grid
 from medseg.instance.basins import VOXEL_NOISE, Parts, Rule, distance_levels_steps, flooded_steps
 from medseg.instance.distance import weights
 from medseg.instance.frame import Frame
-from medseg.instance.landscape import as_box, foreground
+from medseg.instance.landscape import as_box, foreground, offset_names, ways
 from medseg.labels import Instances, Segment
 from medseg.progress import finish
 from medseg.volume import Volume
@@ -20,10 +20,26 @@ from medseg.volume import Volume
 Floats = npt.NDArray[np.float64]
 
 MERGED_WAIST = 0.05
-"""A saddle this deep inside an object, as a share of its smaller half's depth, suggests two objects."""
+"""A saddle this deep inside an object, as a share of its smaller half's depth, suggests two objects; for masks."""
 OUTLIER = 3.5
-"""Robust deviations of the logarithm of size from which an object is unusually large or small for its image."""
-LOW_SCORE = 0.5
+"""Robust deviations of the logarithm of size from which an object is unusually large or small; for masks."""
+LOW_SCORE = 0.6
+"""Chance to be right below which an object that is smaller than usual is likely a fragment, or dirt."""
+SMALLER, LARGER = 0.8, 1.5
+"""Share of the usual size below and above which a network's other doubts count."""
+SCATTERED = 0.3
+"""Scatter of the votes from which a larger object is likely several."""
+CHANCE = {
+    "constant": -0.5,
+    "inside": 1.51,
+    "scatter": -3.27,
+    "unclear": -2.03,
+    "smaller": 0.7,
+    "larger": -1.14,
+    "at_border": 1.37,
+}
+"""Weights of what the score is made of, from a logistic regression (workflows/check_flags.py) on objects of pictures
+that did not train the network."""
 _FEW = 10
 _LARGEST_TABLE = 1 << 24
 
@@ -45,6 +61,11 @@ class Evidence:
         Mean evidence of an outline where the object lies against another; 1 where it lies against none or no map says.
     waist : (n,) float64 array
         Depth of the deepest saddle inside its shape as a share of the lower summit; 0 for a simple shape.
+    relative : (n,) float64 array
+        Logarithm of its size over the usual size of its class in this image; 0 where there are few to compare with.
+    scatter : (n,) float64 array
+        Root mean square distance between where its voxels' ways to the centre end and the mean of these ends, in radii
+        of the disc or ball of its size; not a number where no map says.
     """
 
     ids: npt.NDArray[np.int64]
@@ -54,25 +75,47 @@ class Evidence:
     inside: Floats
     cut: Floats
     waist: Floats
+    relative: Floats
+    scatter: Floats
+
+    @property
+    def signs(self) -> Floats:
+        """(n, 6) what the chance is made of, in the order of `CHANCE`."""
+        sure = np.log(self.inside / (1.001 - self.inside))
+        unclear = self.contact * (1 - self.cut)
+        smaller, larger = np.minimum(self.relative, 0), np.maximum(self.relative, 0)
+        return np.column_stack([sure, self.scatter, unclear, smaller, larger, self.at_border])
 
     @property
     def score(self) -> Floats:
-        """(n,) confidence in [0, 1]: how sure the inside, how clear the cuts, how simple the shape."""
-        found: Floats = self.inside * (1 - self.contact * (1 - self.cut)) * (1 - self.waist)
-        return np.clip(found, 0, 1)
+        """(n,) confidence in [0, 1].
+
+        With maps that hold the ways to the centre: the chance that the object matches a true one at IoU .5, as it was
+        on pictures whose objects are known. Otherwise no chance, only an order: how sure the inside, how clear the
+        cuts, how simple the shape.
+        """
+        constant, *weights = CHANCE.values()
+        with np.errstate(invalid="ignore"):
+            chance = 1 / (1 + np.exp(-(constant + self.signs @ np.array(weights))))
+        plain = np.clip(self.inside * (1 - self.contact * (1 - self.cut)) * (1 - self.waist), 0, 1)
+        found: Floats = np.where(np.isnan(self.scatter), plain, chance)
+        return found
 
 
 def examine(instances: Instances, *, maps: Volume | None = None, waists: Floats | None = None) -> Instances:
     """Return the same objects with scores and flags.
 
-    Flags are ``touches_border``; ``likely_merged`` (a waist, or unusually large for its class in this image);
-    ``likely_fragment`` (unusually small and not cut by the border, or a low score beside another object).
+    Flags are ``touches_border``, ``likely_merged`` and ``likely_fragment``. With maps that hold the ways to the centre,
+    the second is larger than usual with voxels that do not agree on a centre, and the third smaller than usual with a
+    low score. Otherwise shape and size alone speak: a waist or an unusual size. docs/counting.md says how often they
+    are right.
 
     Parameters
     ----------
     instances : Instances
     maps : Volume, optional
-        Of the network, on the same grid, with ``foreground`` or ``interior``; ``boundary`` and ``distance`` count too.
+        Of the network, on the same grid, with ``foreground`` or ``interior``; ``boundary``, ``distance`` and
+        ``offset_*`` count too.
     waists : (n,) float64 array, optional
         By ascending id, where they are known already; otherwise they are measured.
 
@@ -86,8 +129,7 @@ def examine(instances: Instances, *, maps: Volume | None = None, waists: Floats 
     """
     evidence = gather_evidence(instances, maps=maps, waists=waists)
     known = {segment.id: segment for segment in instances.segments}
-    kinds = np.array([known[i].class_id if i in known else 1 for i in evidence.ids.tolist()], np.int64)
-    merged, fragment = _suspects(evidence, kinds)
+    merged, fragment = _suspects(evidence)
     segments = []
     for row, (number, score) in enumerate(zip(evidence.ids.tolist(), evidence.score.tolist(), strict=True)):
         marks = (("touches_border", evidence.at_border), ("likely_merged", merged), ("likely_fragment", fragment))
@@ -107,6 +149,8 @@ def gather_evidence(instances: Instances, *, maps: Volume | None = None, waists:
     inspect_voxels(solid, inside, counts, sums)
     inspect_faces(solid, cut, counts, sums)
     voxels, beside, outside, edge = counts[1:].T
+    known = {segment.id: segment.class_id for segment in instances.segments}
+    kinds = np.array([known.get(i, 1) for i in ids.tolist()], np.int64)
     return Evidence(
         ids=ids,
         voxels=voxels,
@@ -115,6 +159,8 @@ def gather_evidence(instances: Instances, *, maps: Volume | None = None, waists:
         inside=sums[1:, 0] / np.maximum(voxels, 1) if inside.size else np.ones(len(ids)),
         cut=np.where(beside > 0, sums[1:, 1] / np.maximum(beside, 1), 1.0) if cut.size else np.ones(len(ids)),
         waist=waists_of(rank, instances.grid) if waists is None else waists,
+        relative=_relative(voxels, edge > 0, kinds),
+        scatter=_scatter(solid, voxels, maps),
     )
 
 
@@ -169,19 +215,43 @@ def _maps(maps: Volume | None, shape: tuple[int, ...]) -> tuple[npt.NDArray[Any]
     return inside, np.ascontiguousarray(np.clip(np.nan_to_num(cut), 0, 1)).reshape(shape)
 
 
-def _suspects(evidence: Evidence, kinds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    large, small = np.zeros(len(kinds), np.bool_), np.zeros(len(kinds), np.bool_)
+def _relative(voxels: npt.NDArray[np.int64], at_border: npt.NDArray[np.bool_], kinds: npt.NDArray[np.int64]) -> Floats:
+    found = np.zeros(len(voxels))
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
-        whole = rows[~evidence.at_border[rows]]
-        if len(whole) < _FEW:
-            continue
-        size = np.log(evidence.voxels[rows])
-        middle = np.median(np.log(evidence.voxels[whole]))
-        spread = 1.4826 * np.median(np.abs(np.log(evidence.voxels[whole]) - middle))
-        # objects of equal size have no spread: twice or half the usual size is no outlier in any image
-        reach = max(OUTLIER * spread, np.log(2.0))
-        large[rows], small[rows] = size > middle + reach, size < middle - reach
-    merged = (evidence.waist >= MERGED_WAIST) | large
-    doubtful = (evidence.score < LOW_SCORE) & (evidence.contact > 0)
-    return merged, ((small & ~evidence.at_border) | doubtful) & ~merged
+        whole = rows[~at_border[rows]]
+        if len(whole) >= _FEW:
+            found[rows] = np.log(voxels[rows]) - np.median(np.log(voxels[whole]))
+    return found
+
+
+def _scatter(solid: npt.NDArray[np.int32], voxels: npt.NDArray[np.int64], maps: Volume | None) -> Floats:
+    if maps is None or not set(maps.channels).issuperset(offset_names(maps.grid.ndim)):
+        return np.full(len(voxels), np.nan)
+    from medseg.instance.doctor_kernels import inspect_ways
+
+    n_axes = maps.grid.ndim
+    moves = np.zeros((3, *solid.shape), np.float32)
+    moves[3 - n_axes :] = ways(maps, as_box((0,) * n_axes, maps.grid.shape)).reshape(n_axes, *solid.shape)
+    sums = np.zeros((len(voxels) + 1, 6))
+    inspect_ways(solid, moves, sums)
+    mean, square = (part / np.maximum(voxels, 1)[:, None] for part in (sums[1:, :3], sums[1:, 3:]))
+    steps = np.array((1.0,) * (3 - n_axes) + maps.grid.spacing)
+    spread = (np.maximum(square - mean**2, 0) * steps**2).sum(axis=1)
+    size = voxels * maps.grid.voxel_size
+    radius = np.sqrt(size / np.pi) if n_axes == 2 else np.cbrt(size * 0.75 / np.pi)
+    return np.asarray(np.sqrt(spread) / radius)
+
+
+def _suspects(evidence: Evidence) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    relative, whole = evidence.relative, ~evidence.at_border
+    deviation = 1.4826 * np.median(np.abs(relative[whole])) if whole.any() else 0.0
+    # objects of equal size have no spread: twice or half the usual size is no outlier in any image
+    reach = max(OUTLIER * deviation, np.log(2.0))
+    merged = (evidence.waist >= MERGED_WAIST) | (relative > reach)
+    fragment = (relative < -reach) & whole
+    seen = ~np.isnan(evidence.scatter)
+    if seen.any():
+        merged = (relative > np.log(LARGER)) & (evidence.scatter > SCATTERED)
+        fragment = (relative < np.log(SMALLER)) & (evidence.score < LOW_SCORE) & whole
+    return merged, fragment & ~merged

@@ -58,3 +58,29 @@ def inspect_faces(rank: Any, cut: Any, counts: Any, sums: Any) -> None:
                         here = max(cut[z, y, x], cut[v, u, w])
                         sums[a, 1] += here
                         sums[b, 1] += here
+
+
+@compiled()
+def inspect_ways(rank: Any, moves: Any, sums: Any) -> None:
+    """Sum where the ways of each object's voxels end (columns 0 to 2) and the squares of that (3 to 5), in voxels.
+
+    Parameters
+    ----------
+    rank : (nz, ny, nx) int32 array
+        Objects 1 to n; 0 is background.
+    moves : (3, nz, ny, nx) float32 array
+        In voxels of each axis.
+    sums : (n + 1, 6) float64 array
+        Added to.
+    """
+    nz, ny, nx = rank.shape
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                a = rank[z, y, x]
+                if a == 0:
+                    continue
+                ends = (z + moves[0, z, y, x], y + moves[1, z, y, x], x + moves[2, z, y, x])
+                for axis in range(3):
+                    sums[a, axis] += ends[axis]
+                    sums[a, 3 + axis] += ends[axis] * ends[axis]

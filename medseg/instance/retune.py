@@ -34,6 +34,8 @@ class SplitSource:
         For maps: what the objects are.
     seen_by_model : bool
         The maps are those of an image that a model has just seen, on its working grid; otherwise they are the input.
+    home : Grid, optional
+        Grid of the whole image where the model has seen a part of it only; the objects are put there.
     """
 
     grid: Grid
@@ -41,11 +43,30 @@ class SplitSource:
     labels: LabelMap | None = None
     classes: dict[int, str] = field(default_factory=lambda: {1: "object"})
     seen_by_model: bool = False
+    home: Grid | None = None
 
     @classmethod
     def of_model(cls, maps: Volume, grid: Grid, classes: dict[int, str]) -> SplitSource:
-        """Return the source of an image that a model for objects has seen; its maps lie on a working grid."""
-        return cls(grid, maps=maps, classes=dict(classes) or {1: "object"}, seen_by_model=True)
+        """Return the source of an image, or of the part of it that a model for objects has seen.
+
+        Parameters
+        ----------
+        maps : Volume
+            On the working grid of the model.
+        grid : Grid
+            Of the whole image.
+        classes : dict of int to str
+        """
+        start, stop = _covered(maps.grid, grid)
+        part = grid.cropped(start, tuple(b - a for a, b in zip(start, stop, strict=True)))
+        whole = part.shape == grid.shape
+        return cls(
+            grid if whole else part,
+            maps=maps,
+            classes=dict(classes) or {1: "object"},
+            seen_by_model=True,
+            home=None if whole else grid,
+        )
 
     @classmethod
     def of_maps(cls, maps: Volume) -> SplitSource:
@@ -61,6 +82,13 @@ class SplitSource:
     def spacing(self) -> tuple[float, ...]:
         """Spacing of the voxels that are worked on: of the maps where there are any."""
         return self.grid.spacing if self.maps is None else self.maps.grid.spacing
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """Voxel of the whole image at which the part begins that is worked on."""
+        if self.home is None:
+            return (0,) * self.grid.ndim
+        return tuple(int(i) for i in np.rint(self.home.index(self.grid.origin)))
 
 
 def separated_steps(source: SplitSource, method: Method, options: SplitOptions) -> Steps[Instances]:
@@ -79,7 +107,7 @@ def separated_steps(source: SplitSource, method: Method, options: SplitOptions) 
     Returns
     -------
     Instances
-        On ``source.grid``.
+        On ``source.grid``, or on ``source.home`` where there is one.
 
     Examples
     --------
@@ -95,7 +123,7 @@ def separated_steps(source: SplitSource, method: Method, options: SplitOptions) 
         return (yield from split_mask_steps(source.labels, options=options))
     assert source.maps is not None
     if source.seen_by_model:
-        return (yield from _of_model_steps(source.maps, source, method, options))
+        return _placed((yield from _of_model_steps(source.maps, source, method, options)), source)
     if method == "components":
         mask = mask_of(source.maps, options.foreground_threshold)
         return (yield from components_steps(mask, min_volume=options.min_size))
@@ -121,3 +149,20 @@ def _of_model_steps(maps: Volume, source: SplitSource, method: Method, options: 
         )
     segments = tuple(replace(s, class_id=class_id) for s in found.segments)
     return replace(found, segments=segments, classes=dict(source.classes))
+
+
+def _placed(found: Instances, source: SplitSource) -> Instances:
+    """Return objects of a part in the whole image."""
+    if source.home is None:
+        return found
+    array = np.zeros(source.home.shape, found.array.dtype)
+    array[tuple(slice(a, a + n) for a, n in zip(source.start, source.grid.shape, strict=True))] = found.array
+    return replace(found, array=array, grid=source.home)
+
+
+def _covered(working: Grid, grid: Grid) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the first voxels of a grid that another covers, and those behind the last."""
+    faces = np.array([np.full(grid.ndim, -0.5), np.array(working.shape) - 0.5])
+    ends = np.rint(grid.index(working.world(faces)) + 0.5).astype(int)
+    low, high = np.clip(np.sort(ends, axis=0), 0, np.array(grid.shape))
+    return tuple(low.tolist()), tuple(high.tolist())

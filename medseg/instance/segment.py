@@ -80,21 +80,20 @@ def instances_on_steps(maps: Volume, grid: Grid, split: SplitOptions) -> Steps[I
     grid : Grid
     split : SplitOptions
     """
-    found = yield from split_maps_steps(maps_on(maps, grid, split), options=split)
+    found = yield from split_maps_steps(maps_on(maps, grid), options=split)
     return replace(found, grid=grid)
 
 
-def maps_on(maps: Volume, grid: Grid, split: SplitOptions) -> Volume:
-    """Return the maps that a splitting needs, interpolated linearly at the voxels of a grid of the same extent.
+def maps_on(maps: Volume, grid: Grid) -> Volume:
+    """Return the maps that splitting and scores need, interpolated linearly at the voxels of a grid of the same extent.
 
     Parameters
     ----------
     maps : Volume
         As from `predict_maps_steps`.
     grid : Grid
-    split : SplitOptions
     """
-    names = SPLIT_MAPS + (offset_names(grid.ndim) if split.decoder == "offsets" else ())
+    names = SPLIT_MAPS + tuple(name for name in offset_names(grid.ndim) if name in maps.channels)
     picks = [maps.channels.index(name) for name in names]
     needed = Volume(maps.numpy()[picks], maps.grid, names, maps.source)
     if maps.grid.shape == grid.shape:

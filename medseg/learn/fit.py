@@ -54,6 +54,10 @@ class EpochReport:
     scores: dict[str, float]
 
 
+MOST_ODD_STEPS = 3
+"""So many gradients in a row that are no numbers end a training; fewer are left out."""
+
+
 def supervised(loss: Loss) -> Objective:
     """Return the objective of a network whose answer is compared with the targets."""
     return lambda network, batch, _: loss(network(batch[0]), batch[1])
@@ -151,7 +155,7 @@ def _one_epoch(
     start: float,
 ) -> float:
     wrapped.train()
-    total, count = 0.0, 0
+    total, count, odd = 0.0, 0, 0
     for images, targets in batches:
         rate = _rate(_progress(state, settings, monotonic() - start, count), settings)
         for group in state.optimiser.param_groups:
@@ -162,16 +166,24 @@ def _one_epoch(
             raise _diverged(state.epoch)
         state.optimiser.zero_grad(set_to_none=True)
         fabric.backward(value)
-        # a finite loss may still have a gradient that is not: its step would ruin the weights that are kept
-        if not math.isfinite(nn.utils.clip_grad_norm_(state.network.parameters(), 12.0).item()):
-            raise _diverged(state.epoch)
-        state.optimiser.step()
-        state.step += 1
+        odd = _step(state, odd)
         _follow(state, settings)
         total, count = total + value.item(), count + 1
         if settings.minutes is not None and _progress(state, settings, monotonic() - start) >= 1.0:
             break
     return total / max(count, 1)
+
+
+def _step(state: _State, odd: int) -> int:
+    """Step along the gradient, or leave the step out where that is no number; returns how many were in a row."""
+    # a finite loss may still have such a gradient (half precision): its step would ruin the weights
+    sound = math.isfinite(nn.utils.clip_grad_norm_(state.network.parameters(), 12.0).item())
+    if not sound and odd + 1 >= MOST_ODD_STEPS:
+        raise _diverged(state.epoch)
+    if sound:
+        state.optimiser.step()
+    state.step += 1
+    return 0 if sound else odd + 1
 
 
 def _progress(state: _State, settings: FitSettings, running: float, steps: int = 0) -> float:

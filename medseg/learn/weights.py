@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from medseg.errors import ModelError
 from medseg.models.bundle import Bundle, Tensors
 from medseg.models.card import ModelCard
-from medseg.nets.build import Shape, build
+from medseg.nets.build import build
 from medseg.nets.probe import answers_agree, probe_answer
+from medseg.nets.shape import Shape
 
 
 def load_network(bundle: Bundle) -> nn.Module:

@@ -80,7 +80,7 @@ def _round_values(low: float, high: float) -> list[float]:
     """
     rough = (high - low) / _TICKS
     power = 10.0 ** np.floor(np.log10(rough))
-    step = float(next(f * power for f in (1.0, 2.0, 5.0, 10.0) if f * power >= rough * (1 - 1e-9)))
+    step = float(next(f * power for f in (1.0, 2.0, 2.5, 5.0, 10.0) if f * power >= rough * (1 - 1e-9)))
     first, last = int(np.ceil(low / step - 1e-9)), int(np.floor((high - 0.03 * (high - low)) / step))
-    digits = max(0, -int(np.floor(np.log10(step))))
+    digits = max(0, 1 - int(np.floor(np.log10(step))))
     return [round(k * step, digits) for k in range(first, last + 1)]

@@ -11,6 +11,9 @@ from typing import Any
 from medseg.errors import printable
 from medseg.report.histogram import histogram_svg
 
+_FEW = 2
+"""Up to this many pictures are shown in full width."""
+
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem; }
@@ -112,8 +115,9 @@ class Page:
         flagged = round(sum(n * share for n, share in zip(counts, shares, strict=True)))
         remarkable = sum(bool(image.reasons) for image in self.images)
         lost = len(self.images) - len(counted)
-        facts = [(len(counted), "images counted"), *([(lost, "not counted")] if lost else []), (sum(counts), "objects")]
-        facts += [(flagged, "objects with a flag"), (remarkable, "images that need a look")]
+        facts = [(len(counted), f"image{'s' * (len(counted) != 1)} counted")]
+        facts += [(lost, "not counted")] * (lost > 0) + [(sum(counts), f"object{'s' * (sum(counts) != 1)}")]
+        facts += [(flagged, "with a flag"), (remarkable, f"image{'s' * (remarkable != 1)} to look at")]
         boxes = "".join(f"<div><b>{number:,}</b>{words}</div>" for number, words in facts)
         return f'<div class="figures">{boxes}</div>'
 
@@ -130,7 +134,9 @@ class Page:
         hidden = sum(image.thumbnail is None and not image.reasons for image in self.images)
         more = f'\n<p class="quiet">and {hidden:,} more, see the table</p>' if hidden else ""
         every = "\n".join(_figure(image) for image in shown)
-        return f'<h2>The other images, most flags first</h2>\n<div class="gallery">{every}</div>{more}'
+        kept = f'<div class="gallery">{every}</div>' if len(shown) > _FEW else every
+        head = "The other images" if any(image.reasons for image in self.images) else "Images"
+        return f"<h2>{head}{', most flags first' * (len(shown) > 1)}</h2>\n{kept}{more}"
 
     def _histograms(self) -> list[str]:
         return [

@@ -22,8 +22,9 @@ def _small_world(tmp_path, monkeypatch, model, dataset, scans):
 
 
 def test_these_are_all_recipes():
-    # the recipes of the other two are run in test_count.py and tests/instance
+    # the others are run in test_count.py, tests/instance and tests/detection
     names = {"segment_folder.yaml", "train_hippocampus.yaml", "count_folder.yaml", "train_nuclei.yaml"}
+    names |= {"train_nuclei_maskrcnn.yaml"}
     assert {path.name for path in RECIPES.glob("*.yaml")} == names
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from detection.conftest import tiny_plan
 
-from medseg.cli import main
+from medseg.cli.app import build as build_cli
 from medseg.detection.plan import plan_steps
 from medseg.detection.targets import truth_of
 from medseg.detection.train import train_steps
@@ -21,6 +21,13 @@ from medseg.models.bundle import load_bundle
 from medseg.pipeline import load_model, segment_steps
 from medseg.progress import finish
 from medseg.training.options import TrainOptions
+
+
+def main(words):
+    """Run a command line in this process and return its exit code."""
+    with pytest.raises(SystemExit) as left:
+        build_cli()(args=words, prog_name="medseg")
+    return int(left.value.code or 0)
 
 
 def options(root, **more):
@@ -121,8 +128,8 @@ def test_the_encoder_of_another_model_is_a_start(detector_of_discs, touching_dis
 
 
 def test_a_model_of_which_nothing_fits_is_no_start(touching_discs, tmp_path):
+    chosen = options(touching_discs, init="hippocampus")
     with pytest.raises(ModelError, match="--init"):
-        chosen = options(touching_discs, init="hippocampus")
         finish(train_steps(find_pairs(touching_discs), tmp_path / "m", options=chosen))
 
 

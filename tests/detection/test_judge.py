@@ -1,13 +1,13 @@
 """What tuning images say about a detector."""
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
+from detection.bright_parts import card
 
 from medseg.detection.found import Found, Part
 from medseg.detection.judge import average_precisions, beside_truth, best_threshold, worth
-from medseg.detection.scores import as_text, calibrated, knots_of
+from medseg.detection.scores import as_text, calibrated, knots_of, threshold_of
+from medseg.errors import ModelError
 
 LABELS = np.zeros((40, 200), np.int64)
 for k in range(20):
@@ -59,8 +59,16 @@ def test_too_little_says_nothing():
     assert calibrated([a_box(0, 0.3)], ())[0].score == 0.3
 
 
-def test_the_table_of_a_card_is_read_as_it_was_written():
-    class Card:
-        split: ClassVar = {"calibration": as_text(((0.1, 0.0), (0.9, 0.95)))}
+@pytest.mark.parametrize("text", ["0.1", "a:b", "0.9:0.1 0.1:0.9"])
+def test_a_damaged_table_is_refused(text):
+    with pytest.raises(ModelError, match="the calibration"):
+        knots_of(card(calibration=text))
 
-    assert knots_of(Card) == ((0.1, 0.0), (0.9, 0.95))
+
+def test_a_damaged_threshold_is_refused():
+    with pytest.raises(ModelError, match="score_threshold"):
+        threshold_of(card(score_threshold="half"))
+
+
+def test_the_table_of_a_card_is_read_as_it_was_written():
+    assert knots_of(card(calibration=as_text(((0.1, 0.0), (0.9, 0.95))))) == ((0.1, 0.0), (0.9, 0.95))

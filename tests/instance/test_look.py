@@ -32,10 +32,10 @@ def maps_of(truth, grid):
     far = np.clip(deep / deep.max(), 0, 1)
     interior, boundary = 0.9 * (inside & ~edge), 0.85 * edge
     distance = np.clip(far + 0.02 * ndimage.gaussian_filter(rng.normal(size=truth.shape), 2), 0, 1)
-    ids = np.arange(1, truth.max() + 1)
+    ids = np.unique(truth)[1:]
     places = np.stack(np.meshgrid(*[np.arange(n) for n in truth.shape], indexing="ij"))
     centres = np.zeros((truth.max() + 1, truth.ndim))
-    centres[1:] = np.nan_to_num(np.array(ndimage.center_of_mass(inside, truth, ids)))
+    centres[ids] = ndimage.center_of_mass(inside, truth, ids)
     ways = (centres[truth].transpose(-1, *range(truth.ndim)) - places) * inside
     ways *= (np.array(grid.spacing) / min(grid.spacing)).reshape(-1, *[1] * truth.ndim)
     stack = np.stack([1 - interior - boundary, interior, boundary, distance, *ways]).astype(np.float32)
@@ -183,3 +183,17 @@ def test_patient_grids_that_are_oblique_and_flipped_are_looked_at_alike(oblique_
     options = SplitOptions(min_size=20.0)
     whole = finish(separated_steps(source, "watershed", options)).array
     np.testing.assert_array_equal(finish(look_steps(source, "watershed", options, box)).array, whole)
+
+
+def test_maps_of_a_part_of_an_image_give_objects_at_their_place_in_the_whole():
+    truth, grid = scene("flat")
+    part = grid.cropped((30, 40), (200, 180))
+    maps = maps_of(truth[30:230:2, 40:220:2], part.reshaped((100, 90)))
+    source = SplitSource.of_model(maps, grid, {1: "nucleus"})
+    assert source.start == (30, 40)
+    found = finish(separated_steps(source, "watershed", SplitOptions()))
+    assert found.grid.same_as(grid)
+    alone = finish(instances_on_steps(maps, part, SplitOptions()))
+    np.testing.assert_array_equal(found.array[30:230, 40:220], alone.array)
+    assert np.count_nonzero(found.array) == np.count_nonzero(alone.array)
+    assert SplitSource.of_model(maps_of(truth, grid), grid, {}).home is None

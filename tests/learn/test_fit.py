@@ -115,19 +115,38 @@ def test_a_state_is_replaced_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_a_gradient_that_is_not_a_number_stops_the_training_before_it_ruins_the_weights(tmp_path):
-    class Steep(torch.autograd.Function):
-        @staticmethod
-        def forward(context, x):
-            return x
+class Steep(torch.autograd.Function):
+    """Passes values on, and spoils the gradient where it is told to."""
 
-        @staticmethod
-        def backward(context, gradient):
-            return gradient * torch.nan
+    @staticmethod
+    def forward(context, x, spoiled):
+        context.spoiled = spoiled
+        return x
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * (torch.nan if context.spoiled else 1.0), None
+
+
+def spoiled_at(steps):
+    calls = []
 
     def loss(output, target):
-        return nn.functional.mse_loss(Steep.apply(output), target)
+        calls.append(1)
+        return nn.functional.mse_loss(Steep.apply(output, len(calls) in steps), target)
 
+    return loss
+
+
+def test_gradients_that_are_no_numbers_stop_the_training_before_they_ruin_the_weights(tmp_path):
     with pytest.raises(OutputError, match="not a number"):
-        run(tmp_path / "state.pt", loss=loss)
-    assert not (tmp_path / "state.pt").exists()
+        run(tmp_path / "state.pt", loss=spoiled_at({6, 7, 8}))
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["epoch"] == 1
+    assert torch.isfinite(state["network"]["weight"]).all()
+
+
+def test_a_single_gradient_that_is_no_number_is_left_out(tmp_path):
+    network, reports = run(tmp_path / "state.pt", replace(SETTINGS, epochs=30, average=0.9), loss=spoiled_at({4, 5, 9}))
+    torch.testing.assert_close(network.weight, torch.ones(1, 3), atol=0.05, rtol=0)
+    assert len(reports) == 30

@@ -108,7 +108,7 @@ def test_each_case_has_a_row_and_a_finished_one_opens(widget, scans, qtbot):
 
 
 def test_a_run_that_is_stopped_keeps_what_is_complete_and_can_be_resumed(widget, scans, qtbot):
-    write(long_scan(8), scans / "z.nii.gz")  # still under way when the first is done
+    write(long_scan(5), scans / "z.nii.gz")  # still under way when the first is done
     widget.inputs.path = scans
     widget.run_button.click()
     qtbot.waitUntil(lambda: any(state.startswith("ok") for state in states(widget)), timeout=LONG)

@@ -1,5 +1,6 @@
 """The manifest is valid, every command exists, and files go through the doors that it names."""
 
+import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def test_the_manifest_is_valid_and_every_command_can_be_imported():
 def test_napari_finds_the_plugin_under_the_name_of_the_distribution():
     (found,) = [e for e in entry_points(group="napari.manifest") if e.name == "medseg"]
     assert found.value == "napari_plugin:napari.yaml"
+
+
+def test_the_wheel_brings_the_manifest(tmp_path, monkeypatch):
+    build = pytest.importorskip("hatchling.build")
+    monkeypatch.chdir(MANIFEST.parents[1])
+    with zipfile.ZipFile(tmp_path / build.build_wheel(str(tmp_path))) as wheel:
+        assert wheel.read("napari_plugin/napari.yaml") == MANIFEST.read_bytes()
+        entries = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+        assert b"[napari.manifest]\nmedseg = napari_plugin:napari.yaml" in wheel.read(entries)
 
 
 @pytest.fixture

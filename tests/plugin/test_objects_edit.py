@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
 from reviewing import CENTRES, GRIDS, add, click, objects, opened, settle
 
 from medseg.grid import image_grid
@@ -129,6 +130,7 @@ def test_the_table_follows_the_brush_and_measures_only_what_changed(make_napari_
     def paint(centre, number, size, axes=2):
         layer.n_edit_dimensions, layer.brush_size = axes, size
         layer.paint(centre[::-1] if scan else centre, number)
+        QApplication.processEvents()
 
     paint(CENTRES[40], 40, 11)  # larger
     assert asked == [[40]]
@@ -151,6 +153,7 @@ def test_the_table_follows_the_brush_and_measures_only_what_changed(make_napari_
     assert 3 not in widget.session.store
     paint(CENTRES[90], 3, 5, axes=3)  # an old number, drawn anew: a new object
     layer.fill(CENTRES[90][::-1] if scan else CENTRES[90], 0)
+    QApplication.processEvents()
     _check(widget, layer)
     widget.close_down()
 
@@ -179,6 +182,7 @@ def test_large_objects_wait_until_the_hand_rests(make_napari_viewer_proxy, qtbot
     before = widget.session.store.frame()
     layer.n_edit_dimensions = 3
     layer.paint(CENTRES[40], 0)
+    widget.session.take_strokes()
     pd.testing.assert_frame_equal(widget.session.store.frame(), before)
     with qtbot.waitSignal(widget.session.edited, timeout=3000):
         pass
@@ -193,7 +197,9 @@ def test_a_full_layer_takes_gaps_for_new_numbers_and_says_when_there_is_none(mak
     viewer = make_napari_viewer_proxy()
     layer, widget = add(viewer, Instances(array, grid)), opened(viewer, qtbot)
     assert edit.free_number(widget.session) == 77
+    layer.brush_size = 1
     layer.paint((0, 0), 77)
+    QApplication.processEvents()
     with pytest.raises(edit.UsageError, match="uint8"):
         edit.free_number(widget.session)
     widget.close_down()

@@ -258,7 +258,7 @@ def test_a_scan_that_is_oblique_keeps_its_place(viewer, widget_in, qtbot, obliqu
 
 
 def test_zoom_and_pan_choose_what_is_looked_at(viewer, widget_in, qtbot):
-    from napari_plugin._split_view import camera_of
+    from napari_plugin._views import camera_of
 
     add(viewer, mask_layer((400, 400), (1.0, 1.0), n=150, radius=9.0, unit="px"))
     viewer.show()

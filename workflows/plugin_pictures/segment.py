@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,12 @@ def folder(viewer: Any) -> None:
     whole = (home / "scans" / "patient_02.nii.gz").read_bytes()
     (home / "scans" / "patient_03.nii.gz").write_bytes(whole[: len(whole) // 2])
     widget = _widget(viewer, "Batch")
-    widget.inputs.path = home / "scans"
-    widget.run_button.click()
-    _until(widget.run.ended)
-    widget.open_case("patient_01")
-    _until(widget.bar.ended)
+    with chdir(home):
+        widget.inputs.path = Path("scans")
+        widget.run_button.click()
+        _until(widget.run.ended)
+        widget.open_case("patient_01")
+        _until(widget.bar.ended)
 
 
 PICTURES = {

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from monai.apps.detection.utils.anchor_utils import AnchorGeneratorWithAnchorShape
 from monai.apps.detection.utils.box_coder import BoxCoder
 from monai.data.box_utils import box_giou, box_iou, box_pair_giou
 
@@ -50,3 +51,12 @@ def test_anchors_are_centred_on_their_cells_in_reading_order():
     assert found[1].tolist() == [0.0, 0.0, 4.0, 8.0]  # covers its cell exactly
     assert found[3].tolist() == [0.0, 8.0, 4.0, 16.0]
     assert found[-1].tolist() == [4.0, 16.0, 8.0, 24.0]
+
+
+def test_anchors_are_those_of_monai():
+    shapes = torch.tensor([[2.0, 4.0, 8.0], [4.0, 6.0, 6.0]])
+    theirs = AnchorGeneratorWithAnchorShape(
+        feature_map_scales=(1,), base_anchor_shapes=tuple(map(tuple, shapes.tolist()))
+    )
+    (expected,) = theirs(torch.zeros(1, 1, 8, 16, 12), [torch.zeros(1, 1, 4, 4, 6)])
+    torch.testing.assert_close(anchors(shapes, (4, 4, 6), (2, 4, 2)), expected)
