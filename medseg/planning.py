@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from medseg.errors import InputError, UsageError
 from medseg.io.dataset import CasePaths, Dataset
 from medseg.io.read import read, read_labels
+from medseg.likeness import learned
 from medseg.models.card import NAME_PATTERN, Architecture, Fingerprint, InputSpec, Normalisation, Task
+from medseg.ops.appearance import Appearance, appearance
 from medseg.progress import Pace, Steps
 from medseg.volume import Volume
 
@@ -25,6 +27,8 @@ BASE_FILTERS = {"cpu": 16, "gpu": 32}
 MAX_FILTERS = 320
 CORE_GFLOPS = 85.0
 """Measured speed of a training step in float32 on one core with AVX-512; bfloat16 took half the time there."""
+ORIENTATION = "RAS"
+"""Scans are turned this way before a network sees them."""
 MAX_LEVELS = 6
 SMALLEST_HALVED = 8
 """An axis of fewer voxels is not halved any more."""
@@ -48,6 +52,7 @@ class CaseFacts(_Strict):
     mean: float
     std: float
     class_voxels: dict[int, int]
+    looks: tuple[Appearance, ...] = ()
 
 
 class TrainingPlan(_Strict):
@@ -110,7 +115,7 @@ def plan_steps(dataset: Dataset, *, options: PlanOptions) -> Steps[Plan]:
         volume = read_case(case)
         first = first or volume
         _check_same_kind(case, volume, first)
-        facts.append(_facts(case, volume))
+        facts.append(facts_of(case, volume))
         yield pace.at(done)
     if first is None:
         raise _no_use("no case with an image and a label", "pairs of equal name under images/ and labels/")
@@ -161,7 +166,7 @@ def make_plan(facts: Sequence[CaseFacts], *, kind: Volume, classes: dict[int, st
     spec = InputSpec(
         channels=kind.channels,
         space=kind.grid.space,
-        orientation="RAS" if patient else None,
+        orientation=ORIENTATION if patient else None,
         spacing=spacing,
         unit=kind.grid.unit,
         patch=patch,
@@ -182,7 +187,7 @@ def make_plan(facts: Sequence[CaseFacts], *, kind: Volume, classes: dict[int, st
         predicted_memory_gb=round(_memory_gb(patch, strides, filters, batch), 2),
         predicted_gflop_per_patch=round(gflop, 1),
         predicted_epoch_seconds_one_core=round(max(100, len(facts)) * 3 * gflop / CORE_GFLOPS, 1),
-        fingerprint=_fingerprint(facts),
+        fingerprint=fingerprint(facts, spec.mirror_axes),
         class_share={c: v / total for c, v in zip(found, voxels, strict=True)},
         n_cases=len(facts),
     )
@@ -209,7 +214,8 @@ def with_architecture(plan: Plan, name: str) -> Plan:
     return plan.model_copy(update={"architecture": _architecture(name, filters, tuple(strides))})
 
 
-def _facts(case: CasePaths, volume: Volume) -> CaseFacts:
+def facts_of(case: CasePaths, volume: Volume) -> CaseFacts:
+    """Return what one case contributes to the fingerprint."""
     labels = read_labels(case.label)
     if not labels.grid.same_as(volume.grid, tolerance=1e-2):
         raise InputError(
@@ -236,13 +242,14 @@ def _facts(case: CasePaths, volume: Volume) -> CaseFacts:
         mean=float(inside.mean()),
         std=float(inside.std()),
         class_voxels={int(i): int(n) for i, n in zip(ids, counts, strict=True) if i != 0},
+        looks=appearance(volume, ORIENTATION),
     )
 
 
 def _in_order(volume: Volume, values: tuple[float, ...]) -> tuple[float, ...]:
     if volume.grid.space == "image":
         return values
-    return tuple(values[axis] for axis in volume.grid.axes_to("RAS").order)
+    return tuple(values[axis] for axis in volume.grid.axes_to(ORIENTATION).order)
 
 
 def _spacing(facts: Sequence[CaseFacts]) -> tuple[float, ...]:
@@ -346,7 +353,15 @@ def _voxels(patch: tuple[int, ...], strides: tuple[tuple[int, ...], ...]) -> lis
     return [float(np.prod(patch)) / float(f) for f in factors]
 
 
-def _fingerprint(facts: Sequence[CaseFacts]) -> Fingerprint:
+def fingerprint(facts: Sequence[CaseFacts], mirror_axes: tuple[int, ...] = ()) -> Fingerprint:
+    """Return the ranges of the cases, to notice an image that is unlike them.
+
+    Parameters
+    ----------
+    facts : sequence of CaseFacts
+    mirror_axes : tuple of int
+        Axes along which the training mirrors.
+    """
     spacings = np.array([f.spacing for f in facts])
     extents = spacings * np.array([f.shape for f in facts])
     return Fingerprint(
@@ -354,6 +369,7 @@ def _fingerprint(facts: Sequence[CaseFacts]) -> Fingerprint:
         spacing_high=tuple(spacings.max(axis=0).tolist()),
         extent_low=tuple(extents.min(axis=0).tolist()),
         extent_high=tuple(extents.max(axis=0).tolist()),
+        appearance=learned([f.looks for f in facts if f.looks], mirror_axes),
     )
 
 

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -32,6 +31,7 @@ from napari_plugin._compare_tables import (
     small_table,
     worst_rows,
 )
+from napari_plugin._docked import DockedWidget
 from napari_plugin._layer_choice import LayerChoice
 from napari_plugin._layers import label_map_of, labels_layer, record_of
 from napari_plugin._objects_goto import go_to_box
@@ -40,7 +40,7 @@ from napari_plugin._request import Request
 from napari_plugin._running import RunBar
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
+    import napari.viewer
 
 COLOURS: dict[int | None, str] = {HIT: "#56b4e9", MISSED: "#d55e00", FALSE_ALARM: "#f0e442"}
 """Of Okabe and Ito: apart for colour-blind eyes, also on grey."""
@@ -49,7 +49,7 @@ _SAMPLE = 50_000
 _MANY = 30
 
 
-class CompareWidget(QWidget):
+class CompareWidget(DockedWidget):
     """Compares two labels layers.
 
     Parameters
@@ -58,8 +58,8 @@ class CompareWidget(QWidget):
     parent : QWidget, optional
     """
 
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(RunBar(), parent)
         self._viewer = viewer
         self.result: Comparison | None = None
         self._shown: Any = None
@@ -69,7 +69,7 @@ class CompareWidget(QWidget):
         self.prediction = LayerChoice(viewer, ("labels",), usable=usable)
         self.kind, self.compare = QComboBox(), QPushButton("Compare")
         self.kind.addItems(list(_KINDS))
-        self.run, self.status = RunBar(), QLabel()
+        self.status = QLabel()
         self.scores, self.worst = small_table(), small_table()
         self.legend = _legend()
         self.command = QPushButton("Copy as command")
@@ -89,14 +89,8 @@ class CompareWidget(QWidget):
         self.run.start(lambda: compare_steps(prediction, reference, kind=kind), what="Comparing")
         self._allow()
 
-    def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """Stop work, and listen to the viewer no longer."""
-        self.close_down()
-        super().closeEvent(event)
-
-    def close_down(self) -> None:
-        """Do what closing does."""
-        self.run.close_down()
+    def let_go(self) -> None:
+        """Listen to the viewer no longer."""
         self.reference.let_go()
         self.prediction.let_go()
 
@@ -140,6 +134,8 @@ class CompareWidget(QWidget):
         return prediction, reference, ""
 
     def _allow(self) -> None:
+        if self.gone:
+            return
         problem = self._maps()[2] or ("The comparison is under way." if self.run.busy else "")
         self.status.setText("" if self.run.busy else problem)
         self.status.setVisible(bool(self.status.text()))
@@ -152,6 +148,8 @@ class CompareWidget(QWidget):
         return [layer for layer in (self.prediction.layer, self.reference.layer) if layer is not None]
 
     def _compared(self, result: Comparison) -> None:
+        if self.gone:
+            return
         self.result = result
         grid = result.difference.grid
         if result.objects is None:
@@ -203,7 +201,6 @@ class CompareWidget(QWidget):
         self.status.show()
 
     def _lay_out(self) -> None:
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.status.setWordWrap(True)
         form = QFormLayout()
         form.addRow("Reference", self.reference)

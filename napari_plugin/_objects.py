@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
 from medseg import MedsegError, Volume
 from medseg.ops.agreement import require_same_grid
 from napari_plugin import _objects_edit as edit
+from napari_plugin._docked import DockedWidget
 from napari_plugin._layers import label_map_of, record_of, volume_from_layer
 from napari_plugin._objects_click import Clicks
 from napari_plugin._objects_counting import count, told
@@ -25,13 +26,13 @@ from napari_plugin._objects_view import ObjectsView
 from napari_plugin._telling import tell
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
+    import napari.viewer
 
 _FEATURES_MS = 500
 _FLAT = 2
 
 
-class ObjectsWidget(QWidget):
+class ObjectsWidget(DockedWidget):
     """Table of the objects of a labels layer, by label id.
 
     Parameters
@@ -40,10 +41,10 @@ class ObjectsWidget(QWidget):
     parent : QWidget, optional
     """
 
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         self.view = ObjectsView(viewer)
+        super().__init__(self.view.run, parent)
+        self._viewer = viewer
         self.session: ObjectSession | None = None
         self._problem, self._stale, self._quiet = "", False, False
         self._frame = Frame(viewer)
@@ -52,8 +53,6 @@ class ObjectsWidget(QWidget):
         self._features.setSingleShot(True)
         self._features.setInterval(_FEATURES_MS)
         self._features.timeout.connect(self._hand_over)
-        # napari would else put an empty stretch under the table instead of letting it grow
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
@@ -163,19 +162,13 @@ class ObjectsWidget(QWidget):
         if self.session is not None:
             self._doing(lambda: save_csv(self._session.store, path))
 
-    def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """Leave the viewer as it was: no keys, callbacks, frame or work of ours stays behind."""
-        self.close_down()
-        super().closeEvent(event)
-
-    def close_down(self) -> None:
-        """Do what closing does; once."""
-        if not self._clicks.close():
-            return
-        self.view.run.close_down()
+    def let_go(self) -> None:
+        """Leave the viewer as it was: no keys, callbacks or frame of ours stay behind."""
+        self._clicks.close()
         self._let_go()
         self.keys.close()
         self._frame.close()
+        self._viewer.dims.events.ndisplay.disconnect(self._tell_state)
         for choice in (self.view.labels, self.view.image, self.view.shapes):
             choice.let_go()
 
@@ -217,6 +210,8 @@ class ObjectsWidget(QWidget):
         self._viewer.dims.events.ndisplay.connect(self._tell_state)
 
     def _measured(self, result: Any) -> None:
+        if self.gone:
+            return
         if callable(result):  # a split is ready to be made
             self._edit(lambda: self.select(result()))
             return
@@ -233,6 +228,8 @@ class ObjectsWidget(QWidget):
         self._edited()
 
     def _rest(self) -> None:
+        if self.gone:
+            return
         if self._stale:
             self._stale = False
             self.measure()
@@ -357,7 +354,9 @@ class ObjectsWidget(QWidget):
     def _show_columns(self) -> None:
         everything = self.view.all_columns.isChecked()
         names = self._model.columns
-        self.view.show_columns([hidden(name) and not everything for name in names], names)
+        classes = self.session is not None and self.session.structures  # which have neither scores nor flags
+        away = [hidden(name) or (classes and name in ("score", "flags")) for name in names]
+        self.view.show_columns([one and not everything for one in away], names)
 
     def _list_classes(self) -> None:
         names = [] if self.session is None else list(self.session.classes.values())

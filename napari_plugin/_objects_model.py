@@ -164,7 +164,7 @@ class ObjectModel(QAbstractTableModel):
         if role == _Role.CheckStateRole and name == REVIEWED:
             return Qt.CheckState.Checked if self._store.value(place, name) else Qt.CheckState.Unchecked
         if role in (_Role.DisplayRole, _Role.ToolTipRole) and name != REVIEWED:
-            return shown(self._store.value(place, name))
+            return shown(self._store.value(place, name) if name != "flags" else self._store.flags_by_weight(place))
         if role == _Role.TextAlignmentRole and self._store.column(name).dtype != object:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if role == _Role.ForegroundRole and name == "flags" and self._store.needs_eyes(place):

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from medseg import Instances, LabelMap, MedsegError, Progress, Segment, Volume
 from medseg.measure import measure
-from medseg.measure.one import measure_some, nearest_after_change
+from medseg.measure.one import measure_some, nearest_after_change, touching_some
 from medseg.progress import Steps
 from napari_plugin._layers import present_ids, record_of
 from napari_plugin._objects_history import Box, History, Note, Notes, Step, Touched, touched_by
@@ -28,6 +28,7 @@ MOST_AT_ONCE = 200
 LARGE = 2_000_000
 """Objects in larger boxes (in voxels) are measured again when the hand rests, not after every stroke."""
 _REST_MS = 400
+_TOUCHING = "neighbours_touching"
 
 _Indices = tuple[npt.NDArray[np.int64], ...]
 
@@ -198,15 +199,17 @@ class ObjectSession(QObject):
         region = self._in_grid(touched.box)
         beside = np.unique(self.array[_grown(region, self.array.shape)])
         boxes = {i: _around(region, self.box(i) if i in self.store else None) for i in touched.ids}
-        boxes |= {int(i): self.box(int(i)) for i in beside if int(i) not in boxes and i != 0 and int(i) in self.store}
+        near = {int(i): self.box(int(i)) for i in beside if int(i) not in boxes and i != 0 and int(i) in self.store}
         self._segments |= {i: note.segment for i, note in notes.items() if note is not None}
-        if len(boxes) > MOST_AT_ONCE:
+        if len(boxes) + len(near) > MOST_AT_ONCE:
             self._keep_record()
             self.outgrown.emit()
             return
         now = {i: box for i, box in boxes.items() if _size(box) <= LARGE or i not in self.store}
         self._late |= {i: box for i, box in boxes.items() if i not in now}
         self._measure(now)
+        for number, n in touching_some(Instances(self.array, self.labels.grid), near).items():
+            self.model.put(number, {_TOUCHING: n})
         self._apply({i: note for i, note in notes.items() if i in self.store})
         if self._late:
             self._rest.start()

@@ -46,6 +46,7 @@ class ObjectStore:
         seen = np.fromiter(reviewed, np.int64)
         self._columns[REVIEWED] = np.isin(self._columns[ID], seen)
         self._alive = np.ones(self._used, np.bool_)
+        self._order: Rows | None = None
         self._place = {int(i): at for at, i in enumerate(self._columns[ID])}
 
     def __len__(self) -> int:
@@ -57,12 +58,14 @@ class ObjectStore:
     @property
     def ids(self) -> Rows:
         """(n,) ids, ascending."""
-        return np.sort(self._columns[ID][: self._used][self._alive[: self._used]].astype(np.int64))
+        return np.asarray(self._columns[ID][self.places()], np.int64)
 
     def places(self) -> Rows:
         """Return the places in use, by ascending id."""
-        used = np.flatnonzero(self._alive[: self._used])
-        return used[np.argsort(self._columns[ID][used], kind="stable")]
+        if self._order is None:
+            used = np.flatnonzero(self._alive[: self._used])
+            self._order = used[np.argsort(self._columns[ID][used], kind="stable")]
+        return self._order
 
     def place(self, number: int) -> int:
         """Return the place of an object; KeyError where there is none."""
@@ -98,13 +101,14 @@ class ObjectStore:
         dropped = [self._drop(number) for number in gone if number in self._place]
         changed: list[int] = []
         added: list[int] = []
-        for row in range(len(table)):
-            number = int(table[ID].iloc[row])
+        places = []
+        for number in table[ID].tolist():
             known = number in self._place
-            place = self._place[number] if known else self._new(number)
-            (changed if known else added).append(place)
-            for name in table.columns:
-                self._columns[name][place] = _plain(name, table[name].iloc[row])
+            places.append(self._place[number] if known else self._new(number))
+            (changed if known else added).append(places[-1])
+        for name in table.columns:
+            values = self._as_array(name, table[name])
+            self._columns[name][places] = values
         return changed, added, dropped
 
     def frame(self, places: Rows | None = None) -> pd.DataFrame:
@@ -127,6 +131,11 @@ class ObjectStore:
         marks = {text: bool(set(filter(None, text.split(";"))) - set(HARMLESS_FLAGS)) for text in set(flags)}
         flagged = np.fromiter((marks[text] for text in flags), np.bool_, len(flags))
         return flagged & ~self.column(REVIEWED)
+
+    def flags_by_weight(self, place: int) -> str:
+        """Return the flags of an object, those that hint at a mistake first."""
+        held = filter(None, str(self._columns["flags"][place]).split(";"))
+        return ";".join(sorted(held, key=lambda flag: flag in HARMLESS_FLAGS))
 
     def needs_eyes(self, place: int) -> bool:
         """Tell whether one object asks for a look."""
@@ -160,12 +169,14 @@ class ObjectStore:
     def _drop(self, number: int) -> int:
         place = self._place.pop(number)
         self._alive[place] = False
+        self._order = None
         return place
 
     def _new(self, number: int) -> int:
         if self._used == len(self._alive):
             self._grow()
         place, self._used = self._used, self._used + 1
+        self._order = None
         self._place[number] = place
         self._alive[place] = True
         self._columns[REVIEWED][place] = False

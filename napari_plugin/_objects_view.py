@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _ROW_PIXELS = 22
-_WIDTHS = {"object_id": 62, "reviewed": 44, "name": 80, "score": 52, "flags": 120}
+_WIDTHS = {"object_id": 62, "reviewed": 44, "name": 96, "score": 52, "flags": 120}
 _USUAL_WIDTH = 92
 
 

@@ -14,7 +14,7 @@ from medseg.instance.retune import Method, separated_steps
 from medseg.progress import Steps, finish
 from napari_plugin._layers import instances_layer
 from napari_plugin._request import Request
-from napari_plugin._split_form import SplitForm
+from napari_plugin._split_form import APPLY, SplitForm
 from napari_plugin._split_preview import Look, Looker, PreviewLayer, Wish
 from napari_plugin._split_source import Splittable, lies_in_file, request_of, splittable_steps
 from napari_plugin._split_view import shown_part
@@ -22,7 +22,9 @@ from napari_plugin._telling import tell
 from napari_plugin._views import camera_of
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
+    import napari.viewer
+
+    from medseg.instance.look import Seen
 
 PAUSE_MS = 15
 NO_LAYER = "Segment an image with a model for objects first, or open or draw a mask as a labels layer."
@@ -37,7 +39,8 @@ class SplitWidget(SplitForm):
     parent : QWidget, optional
     """
 
-    def __init__(self, viewer: Viewer, parent: QWidget | None = None) -> None:
+    # napari gives its viewer to the parameter with exactly this annotation
+    def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, parent)
         self._viewer = viewer
         self._docked = self._given_up = False
@@ -45,6 +48,7 @@ class SplitWidget(SplitForm):
         self._layer: Any = None
         self._made: Any = None
         self._whole: int | None = None
+        self._seen: Seen | None = None
         self._asked: tuple[Method, SplitOptions] | None = None
         self._looker, self._preview = Looker(self), PreviewLayer(viewer)
         self._pause = QTimer(self)
@@ -74,6 +78,11 @@ class SplitWidget(SplitForm):
     def looking(self) -> bool:
         """Whether a preview is on its way."""
         return self._pause.isActive() or self._looker.busy
+
+    @property
+    def seen(self) -> Seen | None:
+        """The objects that are outlined now, in voxels of what they were separated from."""
+        return self._seen
 
     def request(self) -> Request:
         """Return the command that gives the objects that Apply gives now.
@@ -160,23 +169,15 @@ class SplitWidget(SplitForm):
         )
         for emitter in moves:
             (emitter.connect if yes else emitter.disconnect)(self._look)
-        removed, ndisplay = viewer.layers.events.removed, viewer.dims.events.ndisplay
-        if yes:
-            removed.connect(self._lose)
-            ndisplay.connect(self._turn, position="first")  # before napari draws outlines in 3-D
-        else:
-            removed.disconnect(self._lose)
-            ndisplay.disconnect(self._turn)
-
-    def _turn(self, _: Any = None) -> None:
-        self._preview.no_outlines()
+        removed = viewer.layers.events.removed
+        (removed.connect if yes else removed.disconnect)(self._lose)
 
     def _take(self, layer: Any) -> None:
         """Begin with another layer."""
         self._looker.wish(None)
         self._preview.remove()
         self._watch(layer)
-        self._item, self._whole = None, None
+        self._item, self._whole, self._seen = None, None, None
         if self.bar.busy:
             self.bar.cancel()
         self.kind.setText(NO_LAYER if layer is None else "Reading …")
@@ -207,6 +208,7 @@ class SplitWidget(SplitForm):
         first = self._item is None
         self._item = item
         self.kind.setText(_described(item))
+        self.apply_button.setText(APPLY[item.source.grid.ndim - 2])
         if first:
             self.numbers.fit(item)
         self._renew()
@@ -220,6 +222,8 @@ class SplitWidget(SplitForm):
             emitter.connect(self._read_again)
 
     def _read_again(self, _: Any = None) -> None:
+        if self._item is not None and self._item.source.maps is not None:
+            return  # the maps are what counts, whatever is drawn on the objects
         self._whole = None
         self._read()
 
@@ -260,6 +264,7 @@ class SplitWidget(SplitForm):
     def _show(self, look: Look) -> None:
         if self._item is not None and look.wish.source is self._item.source and self.live_box.isChecked():
             self._preview.show(look)
+            self._seen = look.seen
             self._tell_count(look)
 
     def _tell_count(self, look: Look | None) -> None:
@@ -297,6 +302,7 @@ class SplitWidget(SplitForm):
             return
         active = self._viewer.layers.selection.active
         self._made = self._viewer.add_labels(data, **attributes)
+        self._preview.to_top()
         self._viewer.layers.selection.active = active
 
     def _lose(self, event: Any) -> None:

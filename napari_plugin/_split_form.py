@@ -20,7 +20,10 @@ METHODS = {
     "watershed": ("Watershed", "Cuts objects that touch: at their waists, or where the network saw an outline."),
     "components": ("Connected parts", "What touches is one object: the usual count of lesions."),
 }
+APPLY = ("Apply to the whole picture", "Apply to volume")
+NARROWEST = 340
 NO_DETECTION = "no detection model is installed"
+ONLY_COMMAND = "a detection model runs on the image itself: medseg segment --split maskrcnn"
 
 
 class SplitForm(QWidget):
@@ -50,7 +53,7 @@ class SplitForm(QWidget):
         )
         self.count = QLabel()
         self.count.setWordWrap(True)
-        self.apply_button = QPushButton("Apply to volume")
+        self.apply_button = QPushButton(APPLY[1])
         self.apply_button.setDefault(True)
         self.command_button = QPushButton("Copy command")
         self.recipe_button = QPushButton("Copy recipe")
@@ -59,13 +62,13 @@ class SplitForm(QWidget):
         self._lay_out()
 
     def _offer_detection(self) -> None:
-        """List Mask R-CNN; it cannot be chosen while there is no model for it."""
+        """List Mask R-CNN, which cannot be chosen here yet, and say why."""
         self.method.addItem("Mask R-CNN", "maskrcnn")
         row = self.method.count() - 1
         item = self.method.model().item(row)
-        if not any(card.task == "detection" for card in models()):
-            item.setEnabled(False)
-            item.setToolTip(NO_DETECTION)
+        item.setEnabled(False)
+        there = any(card.task == "detection" for card in models())
+        item.setToolTip(ONLY_COMMAND if there else NO_DETECTION)
 
     def _lay_out(self) -> None:
         inner = QWidget()
@@ -96,6 +99,7 @@ class SplitForm(QWidget):
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(inner)
+        self.setMinimumWidth(NARROWEST)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)

@@ -17,7 +17,7 @@ SHARES = {
     "seed_threshold": "Centre from",
     "min_depth": "Cut waists from",
 }
-LENGTHS = {"min_distance": "Centres apart", "smoothing": "Smoothing", "min_size": "Smallest"}
+LENGTHS = {"min_distance": "Centres apart", "smoothing": "Smoothing", "min_size": "Least size"}
 DECODERS = {
     "combined": "distance and interior",
     "distance": "distance",
@@ -47,10 +47,11 @@ class Number(QWidget):
         self._bend = 1.0 if limited else 2.0  # small lengths need a finer slider than large ones
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _TICKS)
+        self.slider.setMinimumWidth(50)
         self.slider.setPageStep(_TICKS // 20)
         self.box = QDoubleSpinBox()
         self.box.setKeyboardTracking(False)
-        self.box.setFixedWidth(78)
+        self.box.setFixedWidth(92)
         self.box.setRange(0.0, highest if limited else 1e9)
         self.set_reach(highest)
         self.slider.valueChanged.connect(self._slid)
@@ -69,8 +70,7 @@ class Number(QWidget):
     def set_reach(self, highest: float) -> None:
         """Set what the right end of the slider means."""
         self._highest = highest
-        decimals = 2 if highest < 100 else 0
-        decimals = 3 if highest < 1 else decimals
+        decimals = next((n for n, limit in ((3, 0.99), (2, 100.0), (1, 1000.0)) if highest <= limit), 0)
         self.box.setDecimals(decimals)
         self.box.setSingleStep(max(10.0**-decimals, highest / 100))
 

@@ -35,10 +35,11 @@ class Wish:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What was found for a wish; `complete` when it covers all that is in view."""
+    """What was found for a wish, and what is drawn of it; `complete` when it covers all that is in view."""
 
     wish: Wish
     seen: Seen
+    drawn: Any
     complete: bool
 
 
@@ -94,7 +95,7 @@ class Looker(QObject):
 
     def _work(self, wish: Wish) -> Any:
         """Run on the other thread: yields one or two looks, or an error of medseg."""
-        from medseg.instance.look import AT_MOST, AT_ONCE, box_within, look_steps
+        from medseg.instance.look import AT_MOST, AT_ONCE, box_within, look_steps, outlined
 
         before = None
         for most in (AT_ONCE, AT_MOST):
@@ -109,7 +110,9 @@ class Looker(QObject):
                         steps.close()
                         return
             except StopIteration as end:
-                yield Look(wish, end.value, complete=box == wish.shown.box)
+                seen = end.value
+                drawn = seen.array if wish.shown.solid else outlined(seen.array)
+                yield Look(wish, seen, drawn, complete=box == wish.shown.box)
             except MedsegError as error:
                 yield error
                 return
@@ -139,6 +142,7 @@ class PreviewLayer:
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
+        self._solid = False
         self.layer: Any = None
 
     @property
@@ -151,7 +155,7 @@ class PreviewLayer:
         box = look.seen.box
         grid = look.wish.source.grid
         part = grid.cropped(tuple(b.start for b in box), tuple(b.stop - b.start for b in box))
-        data, attributes, _ = instances_layer(Instances(look.seen.array, part), NAME, preview=True)
+        data, attributes, _ = instances_layer(Instances(look.drawn, part), NAME, preview=True)
         solid = look.wish.shown.solid
         if not self.there:
             active = self._viewer.layers.selection.active
@@ -160,11 +164,17 @@ class PreviewLayer:
             self._look_like(solid)
             self._viewer.layers.selection.active = active
             return
-        if (self.layer.contour == 0) != solid:
+        if self._solid != solid:
             self._look_like(solid)
         self.layer.data = data
         self.layer.affine = attributes["affine"]
         self.layer.metadata = attributes["metadata"]
+
+    def to_top(self) -> None:
+        """Show the outlines over all other layers."""
+        if self.there:
+            layers = self._viewer.layers
+            layers.move(layers.index(self.layer), len(layers))
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""
@@ -172,18 +182,10 @@ class PreviewLayer:
             self._viewer.layers.remove(self.layer)
         self.layer = None
 
-    def no_outlines(self) -> None:
-        """Show bodies instead of outlines, which napari does not draw in 3-D."""
-        if self.there and self.layer.contour:
-            self.layer.contour = 0
-
     def _look_like(self, solid: bool) -> None:
         """Outlines of one colour in slices, where numbers change with every look; coloured bodies in 3-D."""
         from napari.utils.colormaps import DirectLabelColormap, label_colormap
 
-        if solid:
-            self.layer.contour = 0
-            self.layer.colormap = label_colormap(49)
-        else:
-            self.layer.colormap = DirectLabelColormap(color_dict={None: _OUTLINE, 0: "transparent"})
-            self.layer.contour = 1
+        self._solid = solid
+        one = DirectLabelColormap(color_dict={None: _OUTLINE, 0: "transparent"})
+        self.layer.colormap = label_colormap(49) if solid else one

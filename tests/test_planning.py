@@ -1,6 +1,7 @@
 """From a data set's fingerprint to a plan that a person can read, edit and give back."""
 
 import csv
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -133,6 +134,17 @@ def test_the_fingerprint_of_files_counts_classes_and_measures_extents(folder):
     assert plan.class_share[1] == pytest.approx(36 / 960)
     assert plan.fingerprint.extent_high == pytest.approx((12.0, 10.0, 16.0))
     assert plan.n_cases == 3
+
+
+def test_the_looks_of_the_training_images_enter_the_plan_from_eight_cases_on(folder):
+    assert finish(plan_steps(find_pairs(folder), options=PlanOptions("toy"))).fingerprint.appearance == ()
+    for case in range(3, 8):
+        for part in ("images", "labels"):
+            shutil.copy(folder / part / "c0.nii.gz", folder / part / f"c{case}.nii.gz")
+    plan = finish(plan_steps(find_pairs(folder), options=PlanOptions("toy")))
+    (looks,) = plan.fingerprint.appearance
+    assert looks.layout_fit_low == pytest.approx(1.0)
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
 
 
 def test_planning_reports_each_case(folder):

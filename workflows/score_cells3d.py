@@ -2,11 +2,12 @@
 
     python workflows/score_cells3d.py DATASET MODEL OUT [--only NAME,NAME] [--true-size] [--cache FOLDER]
 
-DATASET holds images/, labels/ and meta.csv with the voxel spacing of each stack (``z:y:x``, or ? where nobody knows; then
-the voxels count as cubes). Flat items, and stacks whose references leave cells out or are cell walls instead of nuclei,
-are left out. A model that was trained on flat pictures sees each stack slice by slice in three directions. Prints a row
-per stack and writes OUT/scores.csv and OUT/NAME_instances.tif. --true-size tells the model the median diameter of the
-references, to see what a wrong estimate costs. TUNED names the stacks on which the numbers for stacks were chosen.
+DATASET holds images/, labels/ and meta.csv with the voxel spacing of each stack (``z:y:x``, or ? where nobody knows;
+then the voxels count as cubes). Flat items, and stacks whose references leave cells out or are cell walls instead of
+nuclei, are left out. A model that was trained on flat pictures sees each stack slice by slice in three directions.
+Prints a row per stack and writes OUT/scores.csv and OUT/NAME_instances.tif. --true-size tells the model the median
+diameter of the references, to see what a wrong estimate costs. TUNED names the stacks on which the numbers for stacks
+were chosen.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 TUNED = ("stardist_3d", "plantseg_1135")
 HEADS = (
     "stack", "tuned_on", "references", "found", "f1_50", "f1_50_lenient", "ap_50", "mean_ap", "merges", "splits",
-    "diameter_true", "diameter_taken", "seconds",
+    "diameter_true", "diameter_seen", "seconds",
 )  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> list[dict[str, Any]]:
         size = true_diameter(truth)
         maps = maps_of(volume, network, bundle.card, size if given.true_size else None, given.cache)
         found = objects(maps, truth.grid, bundle.card)
-        write(found, given.out / f"{item['id']}_instances.tif", overwrite=True)
+        write(found, given.out / f"{item['id']}_instances.tif")
         rows.append(row_of(item["id"], found, truth, maps, size) | {"seconds": round(perf_counter() - start)})
         print(f"| {' | '.join(str(rows[-1][name]) for name in HEADS)} |", flush=True)
     with (given.out / "scores.csv").open("w", newline="") as file:
@@ -80,9 +81,9 @@ def pair(dataset: Path, item: dict[str, str]) -> tuple[Any, Any]:
     image = read(dataset / "images" / f"{item['id']}.tif")
     labels = read_labels(dataset / "labels" / f"{item['id']}.tif")
     numbers = item["spacing_zyx_um"].split(" ")[0].split(":")
-    known = len(numbers) == 3
-    spacing = tuple(float(n) for n in numbers) if known else (1.0, 1.0, 1.0)
-    grid = image_grid(image.grid.shape, spacing, "um" if known else "px")
+    spacing = tuple(float(n) for n in numbers) if len(numbers) == 3 else (1.0, 1.0, 1.0)
+    in_um = len(numbers) == 3 and "relative" not in item["spacing_zyx_um"]
+    grid = image_grid(image.grid.shape, spacing, "um" if in_um else "px")
     return Volume(image.numpy(), grid, image.channels), Instances(labels.array, grid)
 
 
@@ -127,14 +128,16 @@ def row_of(name: str, found: Any, truth: Any, maps: Any, size: float) -> dict[st
     """Return the scores of a stack.
 
     ``f1_50_lenient`` forgives what is missed or found without a partner and smaller than a tenth of the median
-    reference: slivers at the edges of a crop. Diameters are in voxels of the finest axis.
+    reference: slivers at the edges of a crop. ``diameter_true`` is that of the median reference in voxels of the
+    finest axis, ``diameter_seen`` the same in voxels of the working grid: where it is far from what the model likes,
+    the size was misjudged.
     """
     from medseg.metrics.instances import instance_scores
 
     scores = instance_scores(found, truth)
     at = scores.at[0]
     step = min(truth.grid.spacing)
-    taken = size / step * min(truth.grid.spacing) / min(maps.grid.spacing)
+    seen = size / min(maps.grid.spacing)
     return {
         "stack": name,
         "tuned_on": "yes" if name in TUNED else "no",
@@ -147,7 +150,7 @@ def row_of(name: str, found: Any, truth: Any, maps: Any, size: float) -> dict[st
         "merges": scores.merges,
         "splits": scores.splits,
         "diameter_true": round(size / step, 1),
-        "diameter_taken": round(taken, 1),
+        "diameter_seen": round(seen, 1),
     }
 
 

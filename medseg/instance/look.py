@@ -102,6 +102,27 @@ def look_steps(source: SplitSource, method: Method, options: SplitOptions, box: 
     return Seen(array, box, int(np.count_nonzero(np.bincount(array.reshape(-1))[1:])))
 
 
+def outlined(array: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return objects without what lies inside of them: voxels all of whose neighbours across a face are of the same.
+
+    Parameters
+    ----------
+    array : integer array
+
+    Examples
+    --------
+    >>> outlined(np.array([[1, 1, 1, 2], [1, 1, 1, 2], [1, 1, 1, 2]], np.int32)).tolist()
+    [[0, 0, 1, 2], [0, 0, 1, 2], [0, 0, 1, 2]]
+    """
+    edge = np.zeros(array.shape, np.bool_)
+    for axis in range(array.ndim):
+        upper, lower = np.moveaxis(array, axis, 0)[1:], np.moveaxis(array, axis, 0)[:-1]
+        differs = upper != lower
+        for side in (np.moveaxis(edge, axis, 0)[1:], np.moveaxis(edge, axis, 0)[:-1]):
+            np.logical_or(side, differs, out=side)
+    return np.where(edge, array, 0)
+
+
 def read_box(source: SplitSource, options: SplitOptions, box: Box) -> Box:
     """Return the box that is read for a look at `box`: with a margin all around, as far as the image reaches."""
     reach = MARGIN * REFERENCE_DIAMETER * min(source.spacing) + _SMOOTHING_REACH * options.smoothing

@@ -22,6 +22,18 @@ from medseg.progress import Steps
 from medseg.volume import Volume
 
 SPLIT_MAPS = ("background", "interior", "boundary", "distance")
+STACK_SPLIT: dict[str, float | str] = {
+    "decoder": "combined",
+    "foreground_threshold": 0.35,
+    "seed_threshold": 0.3,
+    "min_depth": 0.15,
+    "smoothing": 2.0,
+    "min_distance": 0.0,
+    "min_size": 200.0,
+}
+"""Numbers for stacks that a flat model sees slice by slice, as a card would keep them; chosen on the stacks named in
+workflows/score_cells3d.py. Ways to the centre lead to the middle of each slice's own outline there and not to that of
+the object, so these stacks are never split by votes."""
 
 
 def segment_instances_steps(
@@ -107,7 +119,8 @@ def maps_on(maps: Volume, grid: Grid) -> Volume:
 def card_split(card: ModelCard, grid: Grid) -> SplitOptions:
     """Return the tuned numbers of a card for a working grid.
 
-    The card keeps lengths and sizes in voxels of the working grid, where all objects are about equally large.
+    The card keeps lengths and sizes in voxels of the working grid, where all objects are about equally large. Its
+    numbers were tuned for as many axes as the model sees; a stack that a flat model sees has numbers of its own.
 
     Parameters
     ----------
@@ -116,7 +129,8 @@ def card_split(card: ModelCard, grid: Grid) -> SplitOptions:
         Working grid.
     """
     step = min(grid.spacing)
-    numbers = {name: value for name, value in card.split.items() if name != "diameter"}
+    own = STACK_SPLIT if grid.ndim > len(card.input.patch) else card.split
+    numbers = {name: value for name, value in own.items() if name != "diameter"}
     units = {"min_distance": step, "smoothing": step, "min_size": step**grid.ndim}
     scaled = {name: float(value) * units[name] if name in units else value for name, value in numbers.items()}
     return SplitOptions.from_dict(scaled)

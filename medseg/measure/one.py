@@ -64,6 +64,27 @@ def measure_some(instances: Instances, boxes: Mapping[int, Box], image: Volume |
     return pd.concat(found, ignore_index=True)
 
 
+def touching_some(instances: Instances, boxes: Mapping[int, Box]) -> dict[int, int]:
+    """Return how many other objects some objects share a face with, looking only at their boxes.
+
+    Parameters
+    ----------
+    instances, boxes
+        As for `measure_some`.
+
+    Examples
+    --------
+    >>> from medseg.grid import image_grid
+    >>> row = np.array([[1, 1, 2, 2, 3, 0]])
+    >>> touching_some(Instances(row, image_grid((1, 6), (1.0, 1.0), "px")), {2: (slice(0, 1), slice(2, 4))})
+    {2: 2}
+    """
+    return {
+        number: _touches(np.asarray(instances.array[_grown(box, instances.grid.shape)]), number)
+        for number, box in boxes.items()
+    }
+
+
 def nearest_after_change(centres: Floats, before: Floats, changed: npt.NDArray[Any], left: Floats) -> Floats:
     """Return the distance to the nearest other object after a few objects moved, came or went.
 
@@ -104,7 +125,8 @@ def nearest_after_change(centres: Floats, before: Floats, changed: npt.NDArray[A
 
 
 def _away(centres: Floats, place: Floats) -> Floats:
-    away: Floats = np.sqrt(((centres - place) ** 2).sum(axis=1))
+    way = centres - place
+    away: Floats = np.sqrt(np.einsum("ij,ij->i", way, way))
     return away
 
 
@@ -124,10 +146,14 @@ def _measured(instances: Instances, number: int, box: Box, image: Volume | None)
         row[f"bbox_{name}_start"], row[f"bbox_{name}_stop"] = start, stop
         at_edge |= length > 1 and bool(start[0] == 0 or stop[0] == length)
     row["touches_border"] = at_edge
+    row["neighbours_touching"] = _touches(around, number)
+    return row
+
+
+def _touches(around: npt.NDArray[Any], number: int) -> int:
     ids = np.unique(around)
     ids = ids[ids != 0].astype(np.int64)
-    row["neighbours_touching"] = touching(around, ids)[np.searchsorted(ids, number)]
-    return row
+    return int(touching(around, ids)[np.searchsorted(ids, number)])
 
 
 def _grown(box: Box, shape: tuple[int, ...]) -> Box:

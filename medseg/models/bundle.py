@@ -22,7 +22,8 @@ WEIGHTS = "model.safetensors"
 MAX_CARD_BYTES = 1_000_000
 MAX_CARD_DEPTH = 32
 MAX_WEIGHT_BYTES = 4 * 1024**3
-_ALLOWED = {CARD, WEIGHTS, "README.md", "LICENSE"}
+_TEXTS = {"README.md", "LICENSE"}
+_ALLOWED = {CARD, WEIGHTS, *_TEXTS}
 _CODE = {
     ".py",
     ".pyc",
@@ -96,7 +97,7 @@ def read_card(folder: Path) -> ModelCard:
     return _card(folder)[0]
 
 
-def save_bundle(folder: Path, *, card: dict[str, Any], tensors: Tensors) -> Path:
+def save_bundle(folder: Path, *, card: dict[str, Any], tensors: Tensors, texts: dict[str, bytes] | None = None) -> Path:
     """Write a model folder, whole or not at all; an existing model folder is replaced.
 
     Parameters
@@ -106,6 +107,8 @@ def save_bundle(folder: Path, *, card: dict[str, Any], tensors: Tensors) -> Path
         The fields of `ModelCard` but ``weights_sha256``.
     tensors : dict of str to array
         Stored as they are: give float16 to store float16.
+    texts : dict of str to bytes, optional
+        README.md and LICENSE.
     """
     from safetensors.numpy import save
 
@@ -116,6 +119,8 @@ def save_bundle(folder: Path, *, card: dict[str, Any], tensors: Tensors) -> Path
     temporary.mkdir(parents=True)
     _write(temporary / WEIGHTS, weights)
     _write(temporary / CARD, (checked.model_dump_json(indent=2) + "\n").encode())
+    for name, content in (texts or {}).items():
+        _write(temporary / name, content)
     load_bundle(temporary)
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -127,10 +132,14 @@ def save_bundle(folder: Path, *, card: dict[str, Any], tensors: Tensors) -> Path
 
 
 def with_card(folder: Path, **changes: Any) -> Path:
-    """Write the folder again with some fields of its card changed; the weights stay."""
+    """Write the folder again with some fields of its card changed; the weights and texts beside them stay."""
     bundle = load_bundle(folder)
+    texts = {name: (folder / name).read_bytes() for name in _ALLOWED - {CARD, WEIGHTS} if (folder / name).exists()}
     card = {**bundle.card.model_dump(exclude={"weights_sha256"}), **changes}
-    return save_bundle(folder, card=card, tensors=bundle.tensors)
+    save_bundle(folder, card=card, tensors=bundle.tensors)
+    for name, text in texts.items():
+        _write(folder / name, text)
+    return folder
 
 
 def _check_files(folder: Path) -> None:

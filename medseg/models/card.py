@@ -78,6 +78,26 @@ class Scores(_Strict):
     values: dict[str, float]
 
 
+class Appearances(_Strict):
+    """Range of the looks of one channel of the training images; see `medseg.ops.appearance` for the terms.
+
+    ``lowest``: the 0.5th percentile as stored. ``spread``: the histogram's percentiles `levels`, relative to its own
+    width. ``layout``: mean over the images; ``layout_fit``: how well a single image correlates with it;
+    ``turned_gain_high``: how much better a turned one fitted at most. ``blank_high``: blank share at an edge.
+    """
+
+    lowest_low: float
+    lowest_high: float
+    levels: tuple[float, ...]
+    spread_low: tuple[float, ...]
+    spread_high: tuple[float, ...]
+    layout: tuple[float, ...]
+    layout_fit_low: float
+    layout_fit_median: float
+    turned_gain_high: float
+    blank_high: float
+
+
 class Fingerprint(_Strict):
     """Ranges of the training images, to notice an image that is unlike them."""
 
@@ -86,6 +106,7 @@ class Fingerprint(_Strict):
     extent_low: tuple[float, ...]
     extent_high: tuple[float, ...]
     modalities: tuple[str, ...] = ()
+    appearance: tuple[Appearances, ...] = ()
 
 
 class ModelCard(_Strict):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from medseg.errors import InputError
 from medseg.grid import Grid
-from medseg.models.card import ModelCard
+from medseg.models.card import InputSpec, ModelCard
 from medseg.volume import Volume
 
 UNLIKE = 1.5
 """Extent this many times outside the training range makes an image unlike the training data."""
 COLOURS = 3
 """Channels of a colour picture: red, green and blue."""
+_ALONG = ("from left to right", "from back to front", "from feet to head")
 _SAME = {"MRI": "MR", "PET": "PT", "MICROSCOPY": "SM"}
 _WORDS = {"SM": "micrographs", "image": "micrographs or pictures", "patient": "scans of patients"}
 
@@ -90,10 +91,24 @@ def extent_notice(card: ModelCard, grid: Grid) -> str | None:
     for axis, (own, low, high) in enumerate(zip(extent, known.extent_low, known.extent_high, strict=True)):
         if not low / UNLIKE <= own <= high * UNLIKE:
             return (
-                f"the image is {own:.0f} {turned.unit} long along axis {axis} in the model's orientation, "
+                f"the image is {own:.0f} {turned.unit} long {along(spec, axis)}, "
                 f"those of the training were {low:.0f} to {high:.0f} {turned.unit}: the result is not to be trusted"
             )
     return None
+
+
+def along(spec: InputSpec, axis: int) -> str:
+    """Return an axis of the working grid as a person would say it.
+
+    Examples
+    --------
+    >>> from medseg.models.registry import listed
+    >>> along(next(card for card in listed() if card.name == "hippocampus").input, 2)
+    'from feet to head'
+    """
+    if spec.space == "patient" and spec.orientation:
+        return _ALONG["RLAPSI".index(spec.orientation[axis]) // 2]
+    return f"along axis {axis}"
 
 
 def _wrong_kind(card: ModelCard, volume: Volume, modality: str) -> str | None:

@@ -14,7 +14,7 @@ from medseg.report.histogram import histogram_svg
 _FEW = 2
 """Up to this many pictures are shown in full width."""
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; font-size: 1.25rem; }
@@ -95,11 +95,11 @@ class Page:
         parts = [
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
-            f"<title>{_text(self.title)}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{_text(self.title)}</h1>",
-            f'<p class="quiet">Model {_text(self.model)}. Research use only: not for diagnosis or treatment.</p>',
+            f"<title>{safe_text(self.title)}</title><style>{STYLE}</style></head><body>",
+            f"<h1>{safe_text(self.title)}</h1>",
+            f'<p class="quiet">Model {safe_text(self.model)}. Research use only: not for diagnosis or treatment.</p>',
             self._figures(),
-            *(f'<p class="warn">{_text(warning)}</p>' for warning in self.warnings),
+            *(f'<p class="warn">{safe_text(warning)}</p>' for warning in self.warnings),
             self._eyes_first(),
             *self._histograms(),
             self._table(),
@@ -148,11 +148,11 @@ class Page:
     def _table(self) -> str:
         known = (name for image in self.images for name, value in image.figures.items() if value is not None)
         columns = sorted(set(known), key=list(dict.fromkeys(n for i in self.images for n in i.figures)).index)
-        head = "".join(f"<th>{_text(name)}</th>" for name in ("image", *(_heading(c) for c in columns), "state"))
+        head = "".join(f"<th>{safe_text(name)}</th>" for name in ("image", *(_heading(c) for c in columns), "state"))
         rows = "\n".join(
             f"<tr><td>{_name(image)}</td>"
             + "".join(f"<td>{_number(name, image.figures.get(name))}</td>" for name in columns)
-            + f"<td>{_text(image.state)}</td></tr>"
+            + f"<td>{safe_text(image.state)}</td></tr>"
             for image in sorted(self.images, key=lambda image: image.name)
         )
         return f'<h2>Counts</h2>\n<div class="wide"><table><tr>{head}</tr>\n{rows}\n</table></div>'
@@ -161,18 +161,18 @@ class Page:
 def _figure(image: Shown) -> str:
     count = image.figures.get("count")
     said = "" if count is None else f" — {count} object{'s' * (count != 1)}"
-    why = f'<p class="why">{_text("; ".join(image.reasons))}</p>' if image.reasons else ""
-    told = f'<p class="quiet">{_text(image.message)}</p>' if image.message else ""
+    why = f'<p class="why">{safe_text("; ".join(image.reasons))}</p>' if image.reasons else ""
+    told = f'<p class="quiet">{safe_text(image.message)}</p>' if image.message else ""
     picture = ""
     if image.thumbnail is not None:
         data = base64.b64encode(image.thumbnail).decode("ascii")
-        drawn = f'<img alt="outlined objects of {_text(image.name)}" src="data:image/jpeg;base64,{data}">'
+        drawn = f'<img alt="outlined objects of {safe_text(image.name)}" src="data:image/jpeg;base64,{data}">'
         picture = f'<a href="{escape(image.link)}">{drawn}</a>' if image.link else drawn
-    return f'<div class="image"><h3>{_text(image.name)}{said}</h3>{why}{told}{picture}</div>'
+    return f'<div class="image"><h3>{safe_text(image.name)}{said}</h3>{why}{told}{picture}</div>'
 
 
 def _name(image: Shown) -> str:
-    return f'<a href="{escape(image.link)}">{_text(image.name)}</a>' if image.link else _text(image.name)
+    return f'<a href="{escape(image.link)}">{safe_text(image.name)}</a>' if image.link else safe_text(image.name)
 
 
 def _heading(name: str) -> str:
@@ -197,5 +197,6 @@ def _number(name: str, value: Any) -> str:
     return f"{100 * value:.1f}" if name.endswith("_share") else f"{value:.4g}"
 
 
-def _text(words: str) -> str:
+def safe_text(words: str) -> str:
+    """Return words as a page can hold them: nothing in them is taken for markup."""
     return escape(printable(words).encode("utf-8", "backslashreplace").decode("utf-8"))

@@ -13,8 +13,8 @@ from torch import nn
 from medseg.errors import Notice, UsageError
 from medseg.labels import LabelMap, smallest_integer_type
 from medseg.learn.preprocess import check_kind, to_working
+from medseg.likeness import reasons_unlike
 from medseg.models.card import ModelCard
-from medseg.models.fits import extent_notice
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.argmax import labels_from_maps
 from medseg.ops.components import cleaned
@@ -88,6 +88,7 @@ def predict_steps(
     yield Progress("preparing", 0, 1)
     working, notices = to_working(part, card.input)
     notices = (*notices, *_size_notices(working, card))
+    notices = (*notices, *(Notice("W_OUT_OF_DISTRIBUTION", reason) for reason in reasons_unlike(card, part)))
     tiles = TileOptions(
         patch=card.input.patch,
         n_out=len(card.classes) + 1,
@@ -150,9 +151,6 @@ def _size_notices(working: Volume, card: ModelCard) -> list[Notice]:
     if any(2 * n < p for n, p in zip(shape, patch, strict=True)):
         text = f"the image has {_sizes(shape)} voxels at the model's spacing, the model looks at {_sizes(patch)}"
         notices.append(Notice("W_SMALLER_THAN_PATCH", text))
-    reason = extent_notice(card, working.grid)
-    if reason:
-        notices.append(Notice("W_OUT_OF_DISTRIBUTION", reason))
     return notices
 
 

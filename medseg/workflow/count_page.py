@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_from_bytes
-
-import numpy as np
 
 from medseg.measure.counts import SIZE_COLUMNS
 from medseg.report.page import Page, Shown
+from medseg.workflow.pages import PAGE_NAME, STATE_WORDS, far_from_the_others, link_to, picture_of, thumbnail
 from medseg.workflow.staging import write_bytes
 from medseg.workflow.summary import CaseRow, RunSummary
 
-PAGE_NAME = "report.html"
 MOST_PICTURES = 60
-_WIDTH = 1000
-_QUALITY = 78
-_ENOUGH = 5
-_FAR = 3.5
 _MANY_FLAGS = 0.2
 _COUNT_WORDS = ("the count is far below that of the others", "the count is far above that of the others")
 _SIZE_WORDS = ("objects are far smaller than in the others", "objects are far larger than in the others")
-_WORDS = {"ok_with_warnings": "ok with warnings", "not_started": "not started"}
 
 
 def write_count_page(summary: RunSummary, out: Path) -> None:
@@ -66,7 +57,7 @@ def reasons_by_case(rows: Sequence[CaseRow]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {row.case: [] for row in rows}
     for row in rows:
         if not row.is_done:
-            found[row.case].append(_WORDS.get(row.state, row.state))
+            found[row.case].append(STATE_WORDS.get(row.state, row.state))
             continue
         if row.objects.get("count") == 0:
             found[row.case].append("nothing was found")
@@ -83,18 +74,9 @@ def reasons_by_case(rows: Sequence[CaseRow]) -> dict[str, tuple[str, ...]]:
 
 
 def _far_from_the_others(rows: Sequence[CaseRow], name: str) -> dict[str, str]:
-    """Name the cases whose figure lies far from the median, in deviations that outliers do not widen."""
+    words = _COUNT_WORDS if name == "count" else _SIZE_WORDS
     known = [(row.case, float(row.objects[name])) for row in rows if row.objects.get(name)]
-    if len(known) < _ENOUGH:
-        return {}
-    values = np.log([value for _, value in known])
-    spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    far = (values - np.median(values)) / max(spread, 0.1)
-    return {
-        case: _COUNT_WORDS[bool(away > 0)] if name == "count" else _SIZE_WORDS[bool(away > 0)]
-        for (case, _), away in zip(known, far, strict=True)
-        if abs(away) > _FAR
-    }
+    return {case: words[above] for case, above in far_from_the_others(known).items()}
 
 
 def _urgency(row: CaseRow, reasons: tuple[str, ...]) -> float:
@@ -105,30 +87,16 @@ def _urgency(row: CaseRow, reasons: tuple[str, ...]) -> float:
 
 
 def _shown(row: CaseRow, reasons: tuple[str, ...], out: Path, *, with_picture: bool) -> Shown:
-    name = next((name for name in row.outputs if name.endswith("_overlay.png")), "")
-    link = quote_from_bytes(name.encode("utf-8", "surrogateescape")) if name else ""
+    name = picture_of(row)
     return Shown(
         name=row.case,
-        state=_WORDS.get(row.state, row.state),
+        state=STATE_WORDS.get(row.state, row.state),
         figures=row.objects,
         reasons=reasons,
-        thumbnail=_thumbnail(out / name) if name and with_picture else None,
-        link=link,
+        thumbnail=thumbnail(out / name) if name and with_picture else None,
+        link=link_to(name),
         message="" if row.is_done else row.message,
     )
-
-
-def _thumbnail(path: Path) -> bytes | None:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            picture.thumbnail((_WIDTH, _WIDTH))
-            held = io.BytesIO()
-            picture.convert("RGB").save(held, format="JPEG", quality=_QUALITY)
-    except OSError:
-        return None
-    return held.getvalue()
 
 
 def _sizes(rows: Sequence[CaseRow], out: Path) -> dict[str, Sequence[float]]:

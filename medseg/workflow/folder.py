@@ -8,10 +8,10 @@ from pathlib import Path
 
 from medseg.errors import UsageError, printable
 from medseg.io.atomic import TEMPORARY_PREFIX
-from medseg.workflow.count_page import PAGE_NAME
 from medseg.workflow.inputs import Case
 from medseg.workflow.names import result_owner
 from medseg.workflow.options import LABEL_SUFFIXES, RunOptions
+from medseg.workflow.pages import PAGE_NAME
 from medseg.workflow.refusals import refused_output
 from medseg.workflow.staging import clear_staging
 from medseg.workflow.summary import SUMMARY_FILES

@@ -31,6 +31,7 @@ from medseg.workflow.options import RunContext, RunOptions, Segmenter, load_segm
 from medseg.workflow.partner import check_one_image
 from medseg.workflow.record import Record, record_path
 from medseg.workflow.refusals import refused_output
+from medseg.workflow.segment_page import write_segment_page
 from medseg.workflow.splitting import named_after_images
 from medseg.workflow.summary import CaseRow, RunSummary, State, Stop, exit_code, write_summary
 
@@ -125,11 +126,10 @@ def _one(case: Case, run: RunContext) -> Steps[CaseRow]:
     try:
         earlier = complete_record(case, run) if run.options.resume else None
         if earlier is not None:
-            return _row_of(case, earlier, 0.0, "complete from an earlier run")
+            return _row_of(case, earlier, 0.0, "; ".join(("complete from an earlier run", *_told(earlier))))
         record = yield from case_steps(case, run)
         seconds = monotonic() - begin
-        told = (notice["text"] for notice in record.warnings if notice["code"] not in record.told_once)
-        return _row_of(case, record, seconds, " ".join(told))
+        return _row_of(case, record, seconds, "; ".join(_told(record)))
     except MedsegError as error:
         fault = error
     except MemoryError:
@@ -139,6 +139,10 @@ def _one(case: Case, run: RunContext) -> Steps[CaseRow]:
     except Exception as error:  # noqa: BLE001 - a fault of ours in one case must not take the others down
         fault = log_fault(case.files[0], error, run.out, run.run_id)
     return _row_of_error(case, fault, run.out, monotonic() - begin)
+
+
+def _told(record: Record) -> tuple[str, ...]:
+    return tuple(notice["text"] for notice in record.warnings if notice["code"] not in record.told_once)
 
 
 def _row_of(case: Case, record: Record, seconds: float, message: str) -> CaseRow:
@@ -195,8 +199,10 @@ def _conclude(found: Inputs, run: RunContext, ledger: _Ledger, seconds: float) -
     summary = summed(ledger.stopped)
     try:
         write_summary(summary, run.out)
-        if run.options.counts:
+        if run.options.counts or card.task != "semantic":
             write_count_page(summary, run.out)
+        elif not run.options.only_objects:
+            write_segment_page(summary, run.out)
         end_journal(run.out)
     except MedsegError as error:
         _log.warning("the summary could not be written: %s", printable(str(error)))

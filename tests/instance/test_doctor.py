@@ -82,3 +82,66 @@ def test_classes_survive_the_examination():
     labels = np.array([[0, 3, 0], [0, 3, 0], [0, 0, 0]], np.uint8)
     found = examine(Instances(labels, image_grid((3, 3), PLAIN, "um"), (Segment(3, 2),), {2: "glia"}))
     assert (found.segments[0].id, found.segments[0].class_id, found.classes) == (3, 2, {2: "glia"})
+
+
+def ring_of_discs(second=(20, 61)):
+    """Return twelve discs and a thirteenth object of two discs, and maps whose ways lead to each disc's own centre."""
+    labels, centres = np.zeros((170, 200), np.uint16), np.zeros((2, 170, 200))
+    y, x = np.indices(labels.shape)
+
+    def add(centre, radius, number):
+        own = ((y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2) & (labels == 0)
+        labels[own] = number
+        centres[0][own], centres[1][own] = centre
+
+    for n in range(12):
+        add((70 + 40 * (n // 5), 20 + 38 * (n % 5)), 10, n + 1)
+    add((20, 45), 10, 13)
+    add(second, 10, 13)
+    ways = np.where(labels > 0, centres - np.stack([y, x]), 0)
+    foreground = np.where(labels > 0, 0.97, 0.0)
+    array = np.stack([foreground, np.zeros(labels.shape), *ways]).astype(np.float32)
+    return labels, Volume(
+        array, image_grid(labels.shape, PLAIN, "px"), ("foreground", "boundary", "offset_y", "offset_x")
+    )
+
+
+def test_a_large_object_whose_voxels_point_to_two_centres_is_likely_merged_and_one_that_agrees_is_not():
+    labels, maps = ring_of_discs()
+    found = flags_of(examine(Instances(labels, maps.grid), maps=maps))
+    assert found.pop(13) == ("likely_merged",)
+    assert set(found.values()) == {()}
+    y, x = np.indices(labels.shape)
+    own = labels == 13
+    maps.numpy()[2:, own] = np.stack([20 - y, 53 - x])[:, own]
+    assert flags_of(examine(Instances(labels, maps.grid), maps=maps))[13] == ()
+
+
+def test_a_small_object_is_a_fragment_only_where_the_network_doubts_it():
+    labels, maps = ring_of_discs()
+    labels[labels == 13] = 0
+    disc(labels, (20, 100), 4, 14)
+    disc(labels, (20, 140), 4, 15)
+    maps.numpy()[2:, labels > 13] = 0.0
+    maps.numpy()[0] = np.where(labels > 0, 0.97, 0.0)
+    maps.numpy()[0, labels == 15] = 0.6
+    found = flags_of(examine(Instances(labels, maps.grid), maps=maps))
+    assert found[15] == ("likely_fragment",)
+    assert set(found.values()) == {(), ("likely_fragment",)}
+    scores = {s.id: s.score for s in examine(Instances(labels, maps.grid), maps=maps).segments}
+    assert 0 <= scores[15] < scores[14] < scores[1] <= 1
+
+
+def test_the_scatter_of_the_ways_is_counted_in_radii_whatever_the_spacing():
+    labels = np.zeros((40, 60), np.uint8)
+    y, x = np.indices(labels.shape)
+    found = []
+    for spacing in ((1.0, 1.0), (0.5, 0.5), (1.0, 0.5)):
+        reach = ((y - 20) * spacing[0]) ** 2 + ((x - 30) * spacing[1]) ** 2
+        labels[:] = reach <= (9 * max(spacing)) ** 2
+        grid = image_grid(labels.shape, spacing, "um")
+        ways = np.zeros((2, *labels.shape))  # no voxel moves: the ends are the disc itself
+        maps = Volume(np.stack([labels, *ways]).astype(np.float32), grid, ("foreground", "offset_y", "offset_x"))
+        found.append(gather_evidence(Instances(labels, grid), maps=maps).scatter[0])
+    assert found == pytest.approx([np.sqrt(0.5)] * 3, rel=0.03)
+    assert np.isnan(gather_evidence(Instances(labels, grid)).scatter).all()

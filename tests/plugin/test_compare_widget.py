@@ -10,7 +10,7 @@ from reviewing import GRIDS, add, objects
 from medseg.io.write import write
 from medseg.labels import Instances, LabelMap
 from medseg.metrics.difference import FALSE_ALARM, HIT, MISSED
-from napari_plugin._compare import COLOURS, CompareWidget
+from napari_plugin._compare import COLOURS
 from napari_plugin._layers import index_of, labels_layer
 from napari_plugin._reader import open_layers
 
@@ -19,8 +19,7 @@ GRID = GRIDS["oblique patient in mm"]
 
 
 def _opened(viewer):
-    widget = CompareWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Compare", area="right")
+    _, widget = viewer.window.add_plugin_dock_widget("medseg", "Compare")
     return widget
 
 

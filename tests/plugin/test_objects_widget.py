@@ -99,7 +99,7 @@ def test_what_needs_eyes_is_found_and_ticked_and_keys_are_given_back(make_napari
     settle(widget, qtbot)
     assert widget.session.reviewed == (7,)
     callbacks = len(viewer.mouse_drag_callbacks)
-    widget.close()
+    viewer.window.remove_dock_widget(widget)
     assert len(viewer.mouse_drag_callbacks) == callbacks - 1
     assert [str(key) for key in viewer.keymap] == ["K"]
     assert FRAME not in viewer.layers
@@ -171,7 +171,7 @@ def test_a_layer_of_classes_shows_its_structures_and_a_moved_layer_is_refused_in
 
 def test_a_viewer_without_labels_says_so_on_every_button(make_napari_viewer_proxy, qtbot):
     viewer = make_napari_viewer_proxy()
-    widget = opened(viewer, qtbot)
+    _, widget = viewer.window.add_plugin_dock_widget("medseg", "Objects")
     assert "labels layer" in widget.view.status.text()
     buttons = (widget.view.delete, widget.view.save, widget.view.next, widget.view.undo, widget.view.count)
     assert not any(b.isEnabled() for b in buttons)

@@ -90,18 +90,20 @@ def test_a_slider_is_answered_in_the_view_and_apply_gives_the_same_everywhere(vi
     before = widget.count.text()
     assert "in view" in before
     preview = viewer.layers["split preview"]
-    first = int(preview.data.max())
+    first = widget.seen.count
     with qtbot.waitSignal(widget._looker.found, timeout=30_000):
         widget.numbers.numbers["min_depth"].slider.setValue(120)
     settled(qtbot, widget)
     assert widget.options.min_depth == pytest.approx(0.6)
-    assert len(np.unique(preview.data)) - 1 < first, "a higher depth cuts less"
+    assert widget.seen.count < first, "a higher depth cuts less"
     assert widget.count.text() != before
     assert viewer.layers.selection.active == mask, "the preview does not take the selection away"
 
     found = applied(qtbot, widget)
     made = viewer.layers["mask split"]
     np.testing.assert_array_equal(made.data, found.array)
+    assert [layer.name for layer in viewer.layers] == ["mask", "mask split", "split preview"]
+    assert widget.apply_button.text() == "Apply to the whole picture"
     whole = finish(separated_steps(SplitSource.of_labels(widget.item.source.labels), "watershed", widget.options))
     np.testing.assert_array_equal(found.array, whole.array)
     assert made.metadata["medseg"]["segments"] == whole.segments
@@ -109,7 +111,9 @@ def test_a_slider_is_answered_in_the_view_and_apply_gives_the_same_everywhere(vi
     settled(qtbot, widget)
     assert f"{len(whole.segments)} in all" in widget.count.text()
     assert preview.data.shape == mask.data.shape
-    assert same_objects(preview.data, made.data), "all of it was in view"
+    assert 0 < np.count_nonzero(preview.data) < np.count_nonzero(made.data), "outlines only"
+    assert set(np.unique(preview.data)) <= set(np.unique(widget.seen.array))
+    assert same_objects(widget.seen.array, made.data), "all of it was in view"
 
     widget.numbers.numbers["min_size"].box.setValue(150.0)
     again = applied(qtbot, widget)
@@ -223,18 +227,18 @@ def test_a_slice_of_an_anisotropic_stack_shows_its_bodies_cut(viewer, widget_in,
         preview = viewer.layers["split preview"]
         assert preview.data.shape == (1, 80, 100)
         np.testing.assert_allclose(preview.data_to_world((0, 0, 0)), mask.data_to_world((k, 0, 0)))
-        ids = np.unique(whole[k])[1:]
-        equal = [np.array_equal(whole[k] == i, preview.data[0] == preview.data[0][whole[k] == i][0]) for i in ids]
+        seen, ids = widget.seen.array[0], np.unique(whole[k])[1:]
+        equal = [np.array_equal(whole[k] == i, seen == seen[whole[k] == i][0]) for i in ids]
         assert len(ids) > 5
         assert np.mean(equal) > 0.8, "only objects of parts that the margin cuts may differ"
-        shown = len(np.unique(preview.data)) - 1
+        shown = widget.seen.count
         assert f"<b>{shown}</b> objects in view" in widget.count.text()
-    assert widget.numbers._labels["min_size"].text() == "Smallest (µm³)"
+    assert widget.numbers._labels["min_size"].text() == "Least size (µm³)"
     viewer.dims.ndisplay = 3
     settled(qtbot, widget)
     preview = viewer.layers["split preview"]
     assert preview.data.shape == shape
-    assert preview.contour == 0, "bodies in 3-D, outlines in slices"
+    np.testing.assert_array_equal(preview.data, widget.seen.array, "bodies in 3-D, outlines in slices")
 
 
 def test_a_scan_that_is_oblique_keeps_its_place(viewer, widget_in, qtbot, oblique_grid):
@@ -254,7 +258,9 @@ def test_a_scan_that_is_oblique_keeps_its_place(viewer, widget_in, qtbot, obliqu
     start = np.rint(layer.world_to_data(preview.data_to_world((0, 0, 0)))).astype(int)
     part = made.data[tuple(slice(a, a + n) for a, n in zip(start, preview.data.shape, strict=True))]
     assert part.shape == preview.data.shape
-    assert same_objects(preview.data, part)
+    assert same_objects(widget.seen.array, found.array[widget.seen.box])
+    assert np.count_nonzero(preview.data) > 20
+    assert (part[preview.data > 0] > 0).all(), "outlines lie on the objects"
 
 
 def test_zoom_and_pan_choose_what_is_looked_at(viewer, widget_in, qtbot):
@@ -330,8 +336,8 @@ def test_a_widget_that_is_closed_leaves_no_preview_and_no_thread(viewer, qtbot):
 
     viewer.show()
     add(viewer, mask_layer())
-    widget = SplitWidget(viewer)
-    dock = viewer.window.add_dock_widget(widget, name="Split")
+    dock, widget = viewer.window.add_plugin_dock_widget("medseg", "Split")
+    assert isinstance(widget, SplitWidget)
     widget._look()
     settled(qtbot, widget)
     assert "split preview" in viewer.layers
