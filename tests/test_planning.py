@@ -98,7 +98,8 @@ def test_more_to_compute_is_predicted_for_larger_patches():
 
 @pytest.mark.parametrize("name", ["unet", "dynunet"])
 def test_another_network_keeps_channels_and_levels(name):
-    from medseg.nets.build import Shape, build
+    from medseg.nets.build import build
+    from medseg.nets.shape import Shape
     from medseg.planning import with_architecture
 
     plan = plan_of([facts((32, 32, 32), (1.0, 1.0, 1.0))])

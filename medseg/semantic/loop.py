@@ -17,9 +17,10 @@ from medseg.learn.augment import Augmenter
 from medseg.learn.cases import Case
 from medseg.learn.fit import Batch, EpochReport, FitSettings, fit, supervised
 from medseg.learn.sampling import sample
-from medseg.nets.build import Shape, build
+from medseg.nets.build import build
 from medseg.nets.device import fast_half
 from medseg.nets.losses import LOSSES, deeply_supervised
+from medseg.nets.shape import Shape
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.planning import THICK_RATIO, Plan
 from medseg.progress import finish

@@ -5,7 +5,8 @@ import torch
 
 from medseg.errors import ModelError
 from medseg.models.card import Architecture
-from medseg.nets.build import ARCHITECTURES, Shape, build
+from medseg.nets.build import ARCHITECTURES, build
+from medseg.nets.shape import Shape
 
 FIXED = {
     "unetplusplus": {"filters": [4, 4, 8, 8, 8]},

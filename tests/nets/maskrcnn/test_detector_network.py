@@ -8,13 +8,14 @@ from medseg.learn.weights import load_network
 from medseg.models.bundle import load_bundle
 from medseg.models.card import Architecture
 from medseg.models.registry import find
-from medseg.nets.build import Shape, build
+from medseg.nets.build import build
 from medseg.nets.maskrcnn.boxes import overlaps
 from medseg.nets.maskrcnn.losses import mask_targets
 from medseg.nets.maskrcnn.network import MaskRCNN, load_backbone
 from medseg.nets.maskrcnn.options import DetectSettings, around
 from medseg.nets.maskrcnn.values import Truth
 from medseg.nets.probe import answers_agree, probe_answer
+from medseg.nets.shape import Shape
 
 KEYS = {"objectness", "proposal_boxes", "classes", "boxes", "masks", "semantic"}
 EVERYTHING = DetectSettings(score_threshold=0.0, max_proposals=40, candidates=80, proposal_threshold=0.0)

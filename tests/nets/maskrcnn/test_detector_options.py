@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from medseg.errors import ModelError
 from medseg.models.card import Architecture
-from medseg.nets.build import Shape, build
+from medseg.nets.build import build
 from medseg.nets.maskrcnn.options import MaskRCNNOptions, around
+from medseg.nets.shape import Shape
 
 PLAIN = around((8.0, 8.0), filters=(4, 4, 8, 8)).model_dump(mode="json")
 
