@@ -70,7 +70,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()
     set_threads(chosen.threads)
-    print(describe(chosen.threads))
+    describe(chosen.threads)
     import numpy as np
 
     from medseg.instance.look import AT_MOST, AT_ONCE

@@ -25,9 +25,9 @@ OUTLIER = 3.5
 """Robust deviations of the logarithm of size from which an object is unusually large or small; for masks."""
 LOW_SCORE = 0.6
 """Chance to be right below which an object that is smaller than usual is likely a fragment, or dirt."""
-SMALLER, LARGER = 0.8, 1.5
+SMALLER, LARGER = 0.8, 2.0
 """Share of the usual size below and above which a network's other doubts count."""
-SCATTERED = 0.3
+SCATTERED = 0.15
 """Scatter of the votes from which a larger object is likely several."""
 CHANCE = {
     "constant": -0.5,

@@ -29,7 +29,7 @@ from medseg.volume import Volume
 MARGIN = 0.5
 """How far around the wanted box is read, in diameters that objects have on a working grid: an object whose middle lies
 at the edge of the box is read whole."""
-AT_ONCE = 1_500_000
+AT_ONCE = 1_250_000
 """Voxels worked on for a first answer: one core of a laptop does 15 to 25 million in a second."""
 AT_MOST = 16_000_000
 """Voxels worked on for all that is in view, when nothing newer is wished for."""
