@@ -1,10 +1,20 @@
-"""Ends with 0 where Qt opens a window with OpenGL, as napari needs."""
+"""Tells by its exit code whether a window with OpenGL can be opened here."""
+
+from __future__ import annotations
 
 import sys
 
-from qtpy.QtGui import QGuiApplication, QOffscreenSurface, QOpenGLContext
 
-application = QGuiApplication(sys.argv)
-surface, context = QOffscreenSurface(), QOpenGLContext()
-surface.create()
-sys.exit(0 if context.create() and context.makeCurrent(surface) else 1)
+def can_show() -> bool:
+    from qtpy.QtGui import QGuiApplication, QOffscreenSurface, QOpenGLContext
+
+    application = QGuiApplication([])
+    surface, context = QOffscreenSurface(), QOpenGLContext()
+    surface.create()
+    shown = bool(context.create() and context.makeCurrent(surface))
+    application.quit()
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(0 if can_show() else 1)
