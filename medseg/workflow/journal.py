@@ -1,7 +1,7 @@
 """What has become of the cases so far, while a run goes on: for whoever watches it from another process.
 
-The journal is no result: it begins with the list of cases, grows by a line as each case ends, and is gone once
-``report.jsonl`` is there. Where a run was killed it stays behind until the next run in the folder.
+The journal is no result: it begins with the list of cases, grows by a line as each case ends, and is gone when
+the run has ended. Where a run was killed it stays behind until the next run in the folder.
 """
 
 from __future__ import annotations
@@ -97,6 +97,8 @@ def was_stopped(out: Path) -> bool:
         return True
     try:
         summary = json.loads((out / "summary.json").read_bytes())
+    except FileNotFoundError:  # results without a summary: it found no room on the disk
+        return any(out.glob("*.medseg.json"))
     except (OSError, ValueError):
         return False
     return isinstance(summary, dict) and bool(summary.get("stopped"))

@@ -203,10 +203,11 @@ def _conclude(found: Inputs, run: RunContext, ledger: _Ledger, seconds: float) -
             write_count_page(summary, run.out)
         elif not run.options.only_objects:
             write_segment_page(summary, run.out)
-        end_journal(run.out)
     except MedsegError as error:
         _log.warning("the summary could not be written: %s", printable(str(error)))
         return summed(ledger.stopped or "resource")
+    finally:
+        end_journal(run.out)
     return summary
 
 
