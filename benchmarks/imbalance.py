@@ -105,7 +105,8 @@ def train(data: Path, out: Path, loss: str, epochs: int, seed: int) -> Path:
             "classes": {1: "tissue", 2: "lesion"},
         }
     )
-    return medseg.train(data, folder, epochs=epochs, plan=plan, seed=seed, device="cpu", threads=1)
+    begun = (folder.with_name(f"{folder.name}.training") / "checkpoint.pt").exists()
+    return medseg.train(data, folder, epochs=epochs, plan=plan, seed=seed, device="cpu", threads=1, resume=begun)
 
 
 def score(data: Path, model: Path) -> tuple[float, float, float, float]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medseg import Instances, MedsegError, Volume, probe, read, read_labels
 from medseg.errors import SeriesAmbiguousError
 from medseg.io.sniff import sniff
@@ -76,7 +78,7 @@ def open_layers(path: str | list[str], *, series: str | None = None) -> list[Lay
     layers: list[LayerData] = []
     for one in [path] if isinstance(path, str) else path:
         name = split_suffix(Path(one).name)[0]
-        if sniff(Path(one)) == "zarr":
+        if sniff(Path(one)) == "zarr" and not _are_small_labels(one):
             from napari_plugin._lazy import lazy_layers
 
             layers += lazy_layers(one, name)
@@ -115,6 +117,16 @@ def _named(labels: Any, path: str) -> Any:
     from dataclasses import replace
 
     return replace(labels, classes=classes_beside(Path(path)))
+
+
+def _are_small_labels(path: str) -> bool:
+    """Tell whether a zarr folder holds labels that may be held in memory, to be edited."""
+    if not is_named_as_labels(Path(path)) or not _may_be_labels(path):
+        return False
+    from napari_plugin._lazy import EDITABLE_BYTES
+
+    found = probe(path)
+    return np.dtype(found.dtype).kind in "iu" and found.n_bytes <= EDITABLE_BYTES
 
 
 def _may_be_labels(path: str) -> bool:

@@ -28,7 +28,7 @@ def write(value: Writable, path: str | os.PathLike[str]) -> Receipt:
     ----------
     value : Volume, LabelMap or Instances
     path : path-like
-        Ends in .nii, .nii.gz, .nrrd, .mha, .tif, .tiff or .png; an existing file is replaced.
+        Ends in .nii, .nii.gz, .nrrd, .mha, .tif, .tiff, .png or .ome.zarr; an existing file is replaced.
 
     Returns
     -------
@@ -49,6 +49,10 @@ def write(value: Writable, path: str | os.PathLike[str]) -> Receipt:
     True
     """
     path = Path(path)
+    if path.name.lower().endswith(".zarr"):
+        from medseg.io.zarr import write_zarr
+
+        return write_zarr(value, path)
     writer, verifier = _writer_of(path)
     return write_atomically(path, lambda target: writer(value, target), lambda target: verifier(value, target))
 
@@ -75,7 +79,7 @@ def _writer_of(path: Path) -> tuple[Callable[[Writable, Path], None], Callable[[
         "E_USAGE",
         path=path,
         found=f"the ending {path.suffix!r}",
-        expected=".nii, .nii.gz, .nrrd, .mha, .tif or .png",
+        expected=".nii, .nii.gz, .nrrd, .mha, .tif, .png or .ome.zarr",
         not_done="nothing was written",
         remedy="Choose one of these endings.",
     )

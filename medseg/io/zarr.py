@@ -1,4 +1,4 @@
-"""OME-Zarr (NGFF) <-> Volume: the maps behind a prediction go out, complete or not at all; simple images come in."""
+"""OME-Zarr (NGFF) <-> values: maps, images and labels go out, complete or not at all; simple images come in."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ import json
 import os
 import shutil
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
 
 from medseg.errors import OutputError, ResourceError
-from medseg.io.atomic import TEMPORARY_PREFIX
+from medseg.io.atomic import TEMPORARY_PREFIX, Receipt
+from medseg.io.hashing import digest
 from medseg.io.options import ReadOptions
 from medseg.io.zarr_read import probe_zarr, read_zarr
+from medseg.labels import Instances, LabelMap
 from medseg.volume import Volume
 
-__all__ = ["probe_zarr", "read_zarr", "write_maps"]
+__all__ = ["probe_zarr", "read_zarr", "write_maps", "write_zarr"]
 
 _CHUNK = {2: (256, 256), 3: (64, 128, 128)}
+_TRIES = 20
+_PAUSE_SECONDS = 0.02
 _UNIT_NAMES = {"um": "micrometer", "mm": "millimeter"}
 
 
@@ -41,11 +46,47 @@ def write_maps(volume: Volume, path: Path) -> None:
     OutputError
         E_PERMISSION if the folder cannot be made; E_INTERNAL if it does not read back as written.
     """
+    _place(volume, path, _attributes(volume))
+
+
+def write_zarr(value: Volume | LabelMap | Instances, path: Path) -> Receipt:
+    """Write an image, or labels with the names of their classes, as OME-Zarr 0.4; complete or not at all.
+
+    Parameters
+    ----------
+    value : Volume, LabelMap or Instances
+        The numbers of labels keep their integer type.
+    path : Path
+        Folder to make; an older one is replaced.
+
+    Returns
+    -------
+    Receipt
+        Path, SHA-256 over all files with their names, and size.
+
+    Raises
+    ------
+    ResourceError, OutputError
+        As in `write_maps`.
+    """
+    if isinstance(value, Volume):
+        _place(value, path, _attributes(value))
+    else:
+        volume = Volume(value.array[np.newaxis], value.grid, ("labels",))
+        named = value.classes if isinstance(value, LabelMap) else {}
+        properties = [{"label-value": int(i), "class": name} for i, name in sorted(named.items())]
+        told: dict[str, Any] = {"version": "0.4", **({"properties": properties} if properties else {})}
+        _place(volume, path, {**_attributes(volume), "image-label": told})
+    found = digest(path)
+    return Receipt(str(path), found.sha256, found.n_bytes)
+
+
+def _place(volume: Volume, path: Path, attributes: dict[str, Any]) -> None:
     partial = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
-        _write(volume, partial)
+        _write(volume, partial, attributes)
         _flush(partial)
         _check_written(volume, partial, path)
         if path.exists():
@@ -54,10 +95,10 @@ def write_maps(volume: Volume, path: Path) -> None:
     except OSError as error:
         raise _in_words(path, error) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
 
 
-def _write(volume: Volume, folder: Path) -> None:
+def _write(volume: Volume, folder: Path, attributes: dict[str, Any]) -> None:
     import zarr
     from numcodecs import Blosc  # type: ignore[import-untyped]
 
@@ -77,7 +118,7 @@ def _write(volume: Volume, folder: Path) -> None:
         config={"write_empty_chunks": True},  # a missing chunk then always means loss
     )[...] = array
     (folder / ".zgroup").write_text(json.dumps({"zarr_format": 2}), encoding="utf-8")
-    (folder / ".zattrs").write_text(json.dumps(_attributes(volume), indent=1), encoding="utf-8")
+    (folder / ".zattrs").write_text(json.dumps(attributes, indent=1), encoding="utf-8")
 
 
 def _attributes(volume: Volume) -> dict[str, Any]:
@@ -111,11 +152,20 @@ def _check_written(volume: Volume, partial: Path, path: Path) -> None:
         raise OutputError(
             "E_INTERNAL",
             path=path,
-            found="other maps than those written, on reading them back",
+            found="other values than those written, on reading them back",
             expected="what was written",
-            not_done="the maps were not kept",
+            not_done="the folder was not kept",
             remedy="Check the disk, and report this if it happens again.",
         )
+
+
+def _remove(folder: Path) -> None:
+    # chunks are written on other threads: one may still come to rest while the folder is being emptied
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        sleep(_PAUSE_SECONDS)
 
 
 def _flush(folder: Path) -> None:
@@ -132,9 +182,9 @@ def _in_words(path: Path, error: OSError) -> ResourceError | OutputError:
             "E_DISK_FULL",
             path=path,
             found="no space left on the disk",
-            expected="room for the maps",
+            expected="room for the output",
             not_done=not_done,
-            remedy="Free some space, or run again without --save-maps.",
+            remedy="Free some space; maps can be left out (without --save-maps).",
         )
     return OutputError(
         "E_PERMISSION",

@@ -177,3 +177,18 @@ def test_fluorescence_channels_can_be_seen_over_each_other():
     assert [a["name"] for _, a, _ in layers] == ["cells DAPI", "cells GFP"]
     assert {a["blending"] for _, a, _ in layers} == {"additive"}
     assert len({a["colormap"] for _, a, _ in layers}) == 2
+
+
+def test_labels_saved_as_ome_zarr_open_again_as_labels_that_can_be_drawn_in(oblique_grid, tmp_path):
+    from napari_plugin._reader import open_layers
+    from napari_plugin._writer import write_labels
+
+    array = np.arange(np.prod(oblique_grid.shape), dtype=np.uint16).reshape(oblique_grid.shape) % 7
+    data, attributes, _ = labels_layer(LabelMap(array, oblique_grid), "scan_labels")
+    path = str(tmp_path / "scan_labels.ome.zarr")
+    assert write_labels(path, data, attributes) == [path]
+    ((back, place, kind),) = open_layers(path)
+    assert kind == "labels"
+    assert isinstance(back, np.ndarray)
+    assert np.array_equal(back, data)
+    assert np.allclose(place["affine"], attributes["affine"])
