@@ -12,13 +12,15 @@ from medseg import Instances, MedsegError
 from medseg.instance.options import SplitOptions
 from medseg.instance.retune import Method, separated_steps
 from medseg.progress import Steps, finish
-from napari_plugin._layers import instances_layer
+from napari_plugin._layers import LayerData, instances_layer
 from napari_plugin._request import Request
-from napari_plugin._split_form import APPLY, SplitForm
+from napari_plugin._running import Make
+from napari_plugin._split_detect import Opinions, reason_against
+from napari_plugin._split_form import APPLY, NO_NUMBERS, SplitForm
 from napari_plugin._split_preview import Look, Looker, PreviewLayer, Wish
-from napari_plugin._split_source import Splittable, lies_in_file, request_of, splittable_steps
+from napari_plugin._split_source import Splittable, changes, described, lies_in_file, request_of, splittable_steps
 from napari_plugin._split_view import shown_part
-from napari_plugin._telling import tell
+from napari_plugin._telling import tell, warn
 from napari_plugin._views import camera_of
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class SplitWidget(SplitForm):
         self._docked = self._given_up = False
         self._item: Splittable | None = None
         self._layer: Any = None
-        self._made: Any = None
+        self._made: dict[str, Any] = {}  # layers by the names that they were given
         self._whole: int | None = None
         self._seen: Seen | None = None
         self._asked: tuple[Method, SplitOptions] | None = None
@@ -56,6 +58,7 @@ class SplitWidget(SplitForm):
         self._pause.setInterval(PAUSE_MS)
         self._pause.timeout.connect(self._look_now)
         self._connect()
+        self.offer_detection()
         self._take(self.choice.layer)
 
     @property
@@ -65,8 +68,8 @@ class SplitWidget(SplitForm):
 
     @property
     def split_method(self) -> Method:
-        """The way to separate that is chosen."""
-        method: Method = self.method.currentData()
+        """The way to separate that is chosen; for a detector the one that it is compared with."""
+        method: Method = "watershed" if self.detecting else self.method.currentData()
         return method
 
     @property
@@ -94,6 +97,8 @@ class SplitWidget(SplitForm):
         """
         if self._item is None:
             raise LookupError(NO_LAYER)
+        if self.detecting:
+            return self.detectors.request(self.image.layer)
         return request_of(self._item, self.split_method, self.options)
 
     def apply(self) -> None:
@@ -101,10 +106,20 @@ class SplitWidget(SplitForm):
         item, method, options = self._item, self.split_method, self.options
         if item is None or self.bar.busy:
             return
+        try:
+            make = self._work(item, method, options)
+        except (LookupError, MedsegError) as problem:
+            self.result.setText(_words(problem))
+            return
         self._asked = (method, options)
         self.result.clear()
-        self.bar.start(lambda: separated_steps(item.source, method, options), what=f"Splitting {item.name}")
+        self.bar.start(make, what=f"Splitting {item.name}")
         self._refresh()
+
+    def _work(self, item: Splittable, method: Method, options: SplitOptions) -> Make:
+        if self.detecting:
+            return self.detectors.work(item, options, self.image.layer)
+        return lambda: separated_steps(item.source, method, options)
 
     def event(self, event: QEvent) -> bool:
         """Give up the work when the dock is closed: napari takes the widget out of it then."""
@@ -134,13 +149,16 @@ class SplitWidget(SplitForm):
         self._watch(None)
         self._item = None
         self.choice.let_go()
+        self.image.let_go()
         self._looker.close_down()
         for bar in (self.bar, self.reader):
             bar.close_down()
+        self.detectors.forget()
         self._preview.remove()
 
     def _connect(self) -> None:
         self.choice.changed.connect(self._take)
+        self.image.changed.connect(self._take_image)
         self.method.currentIndexChanged.connect(lambda _: self._renew())
         self.numbers.changed.connect(self._look)
         self.reset_button.clicked.connect(self._reset)
@@ -182,7 +200,12 @@ class SplitWidget(SplitForm):
             self.bar.cancel()
         self.kind.setText(NO_LAYER if layer is None else "Reading …")
         self.result.clear()
+        self.propose_image(layer)
         self._read()
+        self._refresh()
+
+    def _take_image(self, _: Any) -> None:
+        self.offer_detection()
         self._refresh()
 
     def _read(self) -> None:
@@ -207,7 +230,7 @@ class SplitWidget(SplitForm):
             return
         first = self._item is None
         self._item = item
-        self.kind.setText(_described(item))
+        self.kind.setText(described(item))
         self.apply_button.setText(APPLY[item.source.grid.ndim - 2])
         if first:
             self.numbers.fit(item)
@@ -215,10 +238,10 @@ class SplitWidget(SplitForm):
 
     def _watch(self, layer: Any) -> None:
         """Follow the pixels of a labels layer: a mask that is painted on is another mask."""
-        for emitter in _changes(self._layer):
+        for emitter in changes(self._layer):
             emitter.disconnect(self._read_again)
         self._layer = layer
-        for emitter in _changes(layer):
+        for emitter in changes(layer):
             emitter.connect(self._read_again)
 
     def _read_again(self, _: Any = None) -> None:
@@ -230,6 +253,9 @@ class SplitWidget(SplitForm):
     def _renew(self) -> None:
         if self._item is not None:
             self.numbers.show_used(self._item.used(self.split_method))
+        self.show_detection()
+        if self.detecting:
+            self._toggle(False)
         self._refresh()
         self._look()
 
@@ -251,7 +277,7 @@ class SplitWidget(SplitForm):
             self._pause.start()
 
     def _look_now(self) -> None:
-        if self._item is None or not self.live_box.isChecked() or not self.isVisible():
+        if self._item is None or self.detecting or not self.live_box.isChecked() or not self.isVisible():
             return
         shown = shown_part(self._viewer, self._layer, self._item.source)
         if shown is None:
@@ -272,21 +298,25 @@ class SplitWidget(SplitForm):
         if look is not None:
             where = "in view" if look.complete else "in the middle of the view"
             words.append(f"<b>{look.seen.count:,}</b> {_objects(look.seen.count)} {where}")
-        if self._whole is not None:
+        if self._whole is not None and not self.detecting:
             stale = self._asked != (self.split_method, self.options)
             words.append(f"{self._whole:,} in all after Apply{' with the numbers before' if stale else ''}")
         self.count.setText(", ".join(words))
 
-    def _finish(self, found: Instances) -> None:
+    def _finish(self, found: Instances | Opinions) -> None:
         item = self._item
         if item is None:
             return
-        self._whole = len(found.segments)
-        self._put(item, found)
-        self.result.setText(
-            f"{self._whole:,} {_objects(self._whole)} in all." if self._whole else "No objects: nothing was found."
-        )
-        self._look()
+        objects = found.split if isinstance(found, Opinions) else found
+        self._whole = len(objects.segments)
+        self._put(item, objects)
+        told = f"{self._whole:,} {_objects(self._whole)} in all." if self._whole else "No objects: nothing was found."
+        if isinstance(found, Opinions):
+            self._show_made(found.layer())
+            told = found.sentence
+            warn(found.warnings)
+        self.result.setText(told)
+        self._tell_count(None) if self.detecting else self._look()
 
     def _put(self, item: Splittable, found: Instances) -> None:
         """Show the objects in a layer of their own; the next Apply replaces what the last one made."""
@@ -295,13 +325,17 @@ class SplitWidget(SplitForm):
             assert self._asked is not None
             request = request_of(item, *self._asked)
         kept = {name: item.record[name] for name in ("image", "model", "maps", "partial") if name in item.record}
-        data, attributes, _ = instances_layer(found, f"{item.name} split", **kept, request=request)
-        if self._made is not None and self._made in self._viewer.layers:
-            self._made.data = data
-            self._made.metadata = attributes["metadata"]
+        self._show_made(instances_layer(found, f"{item.name} split", **kept, request=request))
+
+    def _show_made(self, made: LayerData) -> None:
+        data, attributes, _ = made
+        name = attributes["name"]
+        before = self._made.get(name)
+        if before is not None and before.ndim == data.ndim:
+            before.data, before.affine, before.metadata = data, attributes["affine"], attributes["metadata"]
             return
         active = self._viewer.layers.selection.active
-        self._made = self._viewer.add_labels(data, **attributes)
+        self._made[name] = self._viewer.add_labels(data, **attributes)
         self._preview.to_top()
         self._viewer.layers.selection.active = active
 
@@ -310,8 +344,7 @@ class SplitWidget(SplitForm):
         if event.value == self._preview.layer:
             self._preview.layer = None
             self.live_box.setChecked(False)
-        if event.value == self._made:
-            self._made = None
+        self._made = {name: layer for name, layer in self._made.items() if layer != event.value}
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, MedsegError):
@@ -322,19 +355,25 @@ class SplitWidget(SplitForm):
         reason = ""
         if self._item is None:
             reason = NO_LAYER if self._layer is None else "The layer is being read, or cannot be used: see above."
+        elif self.detecting:
+            reason = reason_against(self._item, self.image.layer)
         for button in (self.apply_button, self.reset_button, self.command_button, self.recipe_button):
             button.setEnabled(not reason)
             button.setToolTip(reason)
         if self.bar.busy:
             self.apply_button.setEnabled(False)
             self.apply_button.setToolTip("A run is under way: wait, or cancel it.")
-        self.numbers.setEnabled(not reason)
+        fixed = NO_NUMBERS if self.detecting else reason
+        self.numbers.forbid(fixed)
+        if self.detecting:
+            self.reset_button.setEnabled(False)
+            self.reset_button.setToolTip(fixed)
 
     def _copy(self, *, recipe: bool) -> None:
         try:
             request = self.request()
         except (LookupError, MedsegError) as problem:
-            self.result.setText(str(problem.args[0]) if isinstance(problem, LookupError) else str(problem))
+            self.result.setText(_words(problem))
             return
         text = request.recipe() if recipe else request.command_line()
         QApplication.clipboard().setText(text)
@@ -349,18 +388,8 @@ def _named(layer: Any) -> Steps[tuple[Any, Splittable]]:
     return layer, item
 
 
-def _changes(layer: Any) -> tuple[Any, ...]:
-    """Return what a layer emits when its pixels become others."""
-    names = ("data", "paint")  # an image has no brush
-    return tuple(getattr(layer.events, name) for name in names if layer is not None and hasattr(layer.events, name))
-
-
-def _described(item: Splittable) -> str:
-    source = item.source
-    if source.maps is None:
-        n = len(source.labels.classes) if source.labels is not None else 0
-        return "A mask: objects are cut at their waists." + (" Every class is split by itself." if n > 1 else "")
-    return "Maps of a model for objects: nothing is asked of the network again."
+def _words(problem: LookupError | MedsegError) -> str:
+    return str(problem.args[0]) if isinstance(problem, LookupError) else str(problem)
 
 
 def _objects(n: int) -> str:

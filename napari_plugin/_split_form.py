@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from medseg import models
 from napari_plugin._layer_choice import LayerChoice
 from napari_plugin._running import RunBar
+from napari_plugin._split_detect import Detectors, image_of
 from napari_plugin._split_numbers import Numbers
 from napari_plugin._split_source import usable
 
@@ -21,8 +21,11 @@ METHODS = {
     "components": ("Connected parts", "What touches is one object: the usual count of lesions."),
 }
 APPLY = ("Apply to the whole picture", "Apply to volume")
+LIVE = "Outline the objects in view as the numbers change. Nothing but the outlines is changed"
 NARROWEST = 340
 NO_DETECTION = "no detection model is installed"
+DETECTION = "A detector looks for the objects in the image itself: a second count, compared with that of the watershed."
+NO_NUMBERS = "The detector has no numbers. Choose Watershed to change those of the objects that it is compared with."
 ONLY_COMMAND = "a detection model runs on the image itself: medseg segment --split maskrcnn"
 
 
@@ -43,14 +46,14 @@ class SplitForm(QWidget):
         for name, (text, tip) in METHODS.items():
             self.method.addItem(text, name)
             self.method.setItemData(self.method.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self._offer_detection()
+        self.detectors = Detectors()
+        self.image = LayerChoice(viewer, ("image",), usable=self.detectors.fits)
+        self.method.addItem("Mask R-CNN", "maskrcnn")
         self.numbers = Numbers()
         self.reset_button = QPushButton("Reset numbers")
         self.live_box = QCheckBox("Live preview")
         self.live_box.setChecked(True)
-        self.live_box.setToolTip(
-            "Outline the objects in view as the numbers change. Nothing but the outlines is changed"
-        )
+        self.live_box.setToolTip(LIVE)
         self.count = QLabel()
         self.count.setWordWrap(True)
         self.apply_button = QPushButton(APPLY[1])
@@ -61,30 +64,42 @@ class SplitForm(QWidget):
         self.result = _note()
         self._lay_out()
 
-    def _offer_detection(self) -> None:
-        """List Mask R-CNN, which cannot be chosen here yet, and say why."""
-        self.method.addItem("Mask R-CNN", "maskrcnn")
-        row = self.method.count() - 1
-        item = self.method.model().item(row)
-        item.setEnabled(False)
-        there = any(card.task == "detection" for card in models())
-        item.setToolTip(ONLY_COMMAND if there else NO_DETECTION)
+    @property
+    def detecting(self) -> bool:
+        """Whether Mask R-CNN is chosen."""
+        return bool(self.method.currentData() == "maskrcnn")
+
+    def offer_detection(self) -> None:
+        """Let Mask R-CNN be chosen where a detector fits an image of the viewer; otherwise say why not."""
+        row = self.method.findData("maskrcnn")
+        item, there = self.method.model().item(row), self.image.layer is not None
+        item.setEnabled(there)
+        item.setToolTip(DETECTION if there else ONLY_COMMAND if self.detectors.installed else NO_DETECTION)
+        if self.detecting and not there:
+            self.method.setCurrentIndex(0)
+
+    def propose_image(self, layer: Any) -> None:
+        """Choose the image that a layer was made from, where it is there."""
+        image = image_of(layer, self.image.layers)
+        if image is not None:
+            self.image.layer = image
+
+    def show_detection(self) -> None:
+        """Show the choice of the image for a detector, which has no numbers and no preview."""
+        detecting = self.detecting
+        self.image_row.setVisible(detecting)
+        self.live_box.setEnabled(not detecting)
+        self.live_box.setToolTip(NO_NUMBERS if detecting else LIVE)
 
     def _lay_out(self) -> None:
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(6, 6, 6, 6)
-        for label, field in (("Layer", self.choice), ("Method", self.method)):
-            row = QHBoxLayout()
-            name = QLabel(label)
-            name.setFixedWidth(60)
-            name.setBuddy(field)
-            row.addWidget(name)
-            row.addWidget(field, 1)
-            column.addLayout(row)
-            if field is self.choice:
-                column.addWidget(self.kind)
-                column.addWidget(self.reader)
+        self.image_row = _named("Image", self.image)
+        self.image_row.hide()
+        top = (_named("Layer", self.choice), self.kind, self.reader, _named("Method", self.method), self.image_row)
+        for widget in top:
+            column.addWidget(widget)
         column.addWidget(self.numbers)
         column.addLayout(_row(self.live_box, self.reset_button))
         column.addWidget(self.count)
@@ -110,6 +125,18 @@ def _note() -> QLabel:
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
+
+
+def _named(label: str, field: QWidget) -> QWidget:
+    line = QWidget()
+    row = QHBoxLayout(line)
+    row.setContentsMargins(0, 0, 0, 0)
+    name = QLabel(label)
+    name.setFixedWidth(60)
+    name.setBuddy(field)
+    row.addWidget(name)
+    row.addWidget(field, 1)
+    return line
 
 
 def _row(*widgets: QWidget) -> QHBoxLayout:

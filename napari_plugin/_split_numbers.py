@@ -154,6 +154,14 @@ class Numbers(QWidget):
         del blocked
         self.changed.emit()
 
+    def forbid(self, reason: str) -> None:
+        """Say at each number why it cannot be changed; "" lets all be changed."""
+        self.setEnabled(not reason)
+        for name, label in self._labels.items():
+            field: Any = self.decoder if name == "decoder" else self.numbers[name]
+            for widget in (label, field):
+                widget.setToolTip(reason or about(name))
+
     def show_used(self, used: frozenset[str]) -> None:
         """Hide the numbers that are not used."""
         for row, name in enumerate(self._labels):

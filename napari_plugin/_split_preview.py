@@ -178,9 +178,10 @@ class PreviewLayer:
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""
-        if self.there:
-            self._viewer.layers.remove(self.layer)
-        self.layer = None
+        layer, there = self.layer, self.there
+        self.layer = None  # first: who hears of the removal must not take it for the user's
+        if there:
+            self._viewer.layers.remove(layer)
 
     def _look_like(self, solid: bool) -> None:
         """Outlines of one colour in slices, where numbers change with every look; coloured bodies in 3-D."""

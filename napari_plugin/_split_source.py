@@ -158,6 +158,21 @@ def about(name: str) -> str:
     )
 
 
+def changes(layer: Any) -> tuple[Any, ...]:
+    """Return what a layer emits when its pixels become others."""
+    names = ("data", "paint")  # an image has no brush
+    return tuple(getattr(layer.events, name) for name in names if layer is not None and hasattr(layer.events, name))
+
+
+def described(item: Splittable) -> str:
+    """Return in a sentence what the objects are separated from."""
+    source = item.source
+    if source.maps is None:
+        n = len(source.labels.classes) if source.labels is not None else 0
+        return "A mask: objects are cut at their waists." + (" Every class is split by itself." if n > 1 else "")
+    return "Maps of a model for objects: nothing is asked of the network again."
+
+
 def _as_on_disk(array: Any, path: str) -> bool:
     try:
         return bool(np.array_equal(read_labels(path).array, array))

@@ -24,7 +24,7 @@ from medseg.volume import Volume
 SPLIT_MAPS = ("background", "interior", "boundary", "distance")
 STACK_SPLIT: dict[str, float | str] = {
     "decoder": "combined",
-    "foreground_threshold": 0.35,
+    "foreground_threshold": 0.3,
     "seed_threshold": 0.3,
     "min_depth": 0.15,
     "smoothing": 2.0,

@@ -61,9 +61,10 @@ def wants(card: ModelCard) -> str:
     """
     spec = card.input
     axes = len(spec.patch)
-    if card.task == "instance":
+    if card.task != "semantic":
         what = "a micrograph or picture" if spec.space == "image" else "a scan of a patient"
-        return f"{what}, grey or in colour, {'flat or a stack' if axes == 2 else 'a stack'}"
+        flat = "flat" if card.task == "detection" else "flat or a stack"
+        return f"{what}, grey or in colour, {flat if axes == 2 else 'a stack'}"
     what = "scan of a patient" if spec.space == "patient" else "micrograph or picture"
     several = f" with {len(spec.channels)} channels ({', '.join(spec.channels)})" if len(spec.channels) > 1 else ""
     return f"a {axes}-D {what}{several}"
@@ -71,7 +72,7 @@ def wants(card: ModelCard) -> str:
 
 def n_channels(card: ModelCard) -> tuple[int, ...]:
     """Return the numbers of channels that a model can take."""
-    return (1, COLOURS) if card.task == "instance" else (len(card.input.channels),)
+    return (1, COLOURS) if card.task != "semantic" else (len(card.input.channels),)
 
 
 def extent_notice(card: ModelCard, grid: Grid) -> str | None:
@@ -114,8 +115,8 @@ def along(spec: InputSpec, axis: int) -> str:
 def _wrong_kind(card: ModelCard, volume: Volume, modality: str) -> str | None:
     spec, grid = card.input, volume.grid
     axes = len(spec.patch)
-    objects = card.task == "instance"
-    if grid.ndim < axes or (grid.ndim > axes and not objects):
+    objects = card.task != "semantic"
+    if grid.ndim < axes or (grid.ndim > axes and card.task != "instance"):
         return f"a {grid.ndim}-D image"
     # objects are looked for in whatever holds them; micrographs are kept as NIfTI too
     if grid.space != spec.space and not objects:

@@ -27,6 +27,10 @@ CASES = {
     ("nuclei", "grey"): (volume(image_grid((32, 32), (1.0, 1.0), "px")), ""),
     ("nuclei", "colour"): (volume(image_grid((32, 32), (1.0, 1.0), "px"), 3), ""),
     ("nuclei", "two channels"): (volume(image_grid((32, 32), (1.0, 1.0), "um"), 2), "2 channels"),
+    ("nuclei_maskrcnn", "grey"): (volume(image_grid((32, 32), (1.0, 1.0), "px")), ""),
+    ("nuclei_maskrcnn", "colour"): (volume(image_grid((32, 32), (1.0, 1.0), "px"), 3), ""),
+    ("nuclei_maskrcnn", "two channels"): (volume(image_grid((32, 32), (1.0, 1.0), "um"), 2), "2 channels"),
+    ("nuclei_maskrcnn", "stack"): (volume(image_grid((8, 16, 16), (1.0, 1.0, 1.0), "um")), "a 3-D image"),
 }
 
 

@@ -135,7 +135,7 @@ def test_connected_parts_keep_together_what_touches(viewer, widget_in, qtbot):
     assert not widget.numbers.numbers["min_depth"].isVisible()
     row = widget.method.findData("maskrcnn")
     assert not widget.method.model().item(row).isEnabled()
-    assert widget.method.model().item(row).toolTip() == "no detection model is installed"
+    assert widget.method.model().item(row).toolTip().startswith("a detection model runs on the image itself")
 
 
 def test_maps_of_a_model_are_split_anew_on_the_grid_of_the_image(viewer, widget_in, qtbot):
