@@ -73,13 +73,13 @@ class BatchWidget(BatchForm):
         reason = self.reason()
         if reason or folder is None or out is None or card is None:
             raise LookupError(reason)
-        objects = card.task == "instance"
+        objects = card.task != "semantic"
         device = self.device_combo.currentText()
         options = {
             "model": self.model.name,
             "device": None if device == "auto" else device,
             "tta": self.tta_box.isChecked(),
-            "save_maps": self.maps_box.isChecked(),
+            "save_maps": self.maps_box.isChecked() and card.task != "detection",
             "resume": resume,
             "out": str(out),
         }

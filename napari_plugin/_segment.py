@@ -151,13 +151,13 @@ class SegmentWidget(SegmentForm):
         problem = misfit(card, outline, modality=modality_of(outline))
         if problem is not None:
             raise problem
-        objects = card.task == "instance"
-        maps = self.maps_box.isChecked()
+        objects, detector = card.task != "semantic", card.task == "detection"
+        maps = self.maps_box.isChecked() and not detector
         options = SegmentOptions(
             device=self.device_combo.currentText(),
             tta=self.tta_box.isChecked(),
             roi=self.where.box(layer),
-            save_maps=maps or objects,  # objects can be split anew from their maps
+            save_maps=maps or (objects and not detector),  # objects can be split anew from their maps
             diameter=self.diameter() if objects else None,
         )
         request = self._request_or_none()
@@ -174,7 +174,7 @@ class SegmentWidget(SegmentForm):
         card, layers = self.model.card, self.channels.layers
         if card is None or not layers:
             raise LookupError(self.reason())
-        objects = card.task == "instance"
+        objects = card.task != "semantic"
         device = self.device_combo.currentText()
         given = {
             "verb": "count" if objects else "segment",
@@ -182,7 +182,7 @@ class SegmentWidget(SegmentForm):
             "device": None if device == "auto" else device,
             "tta": self.tta_box.isChecked(),
             "roi": self.where.box(layers[0]),
-            "save_maps": self.maps_box.isChecked(),
+            "save_maps": self.maps_box.isChecked() and card.task != "detection",
             "diameter": self.diameter() if objects else None,
         }
         volumes = self.channels.volumes()

@@ -85,7 +85,10 @@ class SegmentForm(QWidget):
 
     def show_diameter(self, card: ModelCard | None, unit: str) -> None:
         """Offer the size of objects for a model of objects."""
-        objects = card is not None and card.task == "instance"
+        objects = card is not None and card.task != "semantic"
+        detector = card is not None and card.task == "detection"
+        self.maps_box.setEnabled(not detector)
+        self.maps_box.setToolTip("A detector makes no probability maps." if detector else "")
         self.diameter_box.setSuffix(f" {_UNITS[unit]}")
         self.diameter_box.setVisible(objects)
         self.diameter_label.setVisible(objects)
