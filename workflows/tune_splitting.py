@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> Numbers:
     print_table(goals, ([("on the card", now)] if "decoder" in now else []) + list(found.items()))
     best = max(found.values(), key=goals.mean)
     if given.looks:
-        print_looks(cache, names, best, given.tta)
+        print_looks(cache, names, best, diameter, mirrored=given.tta)
     numbers: Numbers = {"diameter": diameter, **best}
     print(f"\nbest: {json.dumps(numbers)}")
     if given.out:
@@ -175,20 +175,18 @@ def print_table(goals: Goals, settings: list[tuple[str, Numbers]]) -> None:
             )
 
 
-def print_looks(cache: Cache, names: list[str], numbers: Numbers, tta: bool) -> None:
-    """Print the goal at other working diameters (lengths grow with them) and with mirroring."""
+def print_looks(cache: Cache, names: list[str], numbers: Numbers, own: float, *, mirrored: bool) -> None:
+    """Print the goal at other working diameters than its own (lengths grow with them), and mirrored or not."""
     print("\n| diameter | mirrored | goal | AP.5 | mean AP |\n| --: | --- | --: | --: | --: |")
-    for diameter, mirrored in [*((d, tta) for d in LOOKS), (32.0, not tta)]:
-        scale = diameter / 32.0
+    for diameter, tta in [*((d, mirrored) for d in sorted({*LOOKS, own})), (own, not mirrored)]:
+        scale = diameter / own
         grown = {**{k: numbers[k] * scale for k in LENGTHS}, "min_size": numbers["min_size"] * scale**2}
-        scores = [scores_of(picture, {**numbers, **grown}) for picture in cache.pictures(names, diameter, tta=mirrored)]
+        scores = [scores_of(picture, {**numbers, **grown}) for picture in cache.pictures(names, diameter, tta=tta)]
         ap, mean = (
-            np.mean([v or 0.0 for v in vs]) for vs in zip(*((s.at[0].ap, s.mean_ap) for s in scores), strict=True)
+            np.mean([v or 0.0 for v in vs]) for vs in ([s.at[0].ap for s in scores], [s.mean_ap for s in scores])
         )
-        print(
-            f"| {diameter:g} | {'yes' if mirrored else 'no'} | {(ap + mean) / 2:.4f} | {ap:.4f} | {mean:.4f} |",
-            flush=True,
-        )
+        shown = f"{(ap + mean) / 2:.4f} | {ap:.4f} | {mean:.4f}"
+        print(f"| {diameter:g} | {'yes' if tta else 'no'} | {shown} |", flush=True)
 
 
 def write_card(folder: Path, numbers: Numbers) -> None:

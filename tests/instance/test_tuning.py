@@ -88,6 +88,21 @@ def test_the_numbers_are_chosen_from_kept_maps_and_written_to_the_card_beside_th
     assert "| offsets | all | 3 |" in capsys.readouterr().out
 
 
+def test_other_diameters_and_mirroring_are_looked_at_and_its_own_gives_the_goal_again(
+    script, split, cells, trained_on_cells, tmp_path, monkeypatch, capsys
+):
+    tune = script("tune_splitting")
+    monkeypatch.setattr(tune, "CHOICES", {"distance": dict.fromkeys(tune.ORDER, ())})
+    monkeypatch.setattr(tune, "LOOKS", (14.0,))
+    options = ["--decoders", "distance", "--diameter", "16", "--cache", str(tmp_path / "maps"), "--looks"]
+    tune.main([str(cells), str(split), str(trained_on_cells), *options])
+    shown = capsys.readouterr().out.splitlines()
+    goal = next(line.split()[1] for line in shown if line.startswith("distance: "))
+    looks = [line.split(" | ") for line in shown if line.startswith(("| 14 |", "| 16 |"))]
+    assert [(row[0], row[1]) for row in looks] == [("| 14", "no"), ("| 16", "no"), ("| 16", "yes")]
+    assert looks[1][2] == goal
+
+
 def test_found_objects_are_right_merged_or_fragments(script):
     truth, found = np.zeros((30, 60), int), np.zeros((30, 60), int)
     truth[2:12, 2:12], found[2:12, 3:12] = 1, 4  # right
