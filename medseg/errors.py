@@ -18,7 +18,7 @@ ERROR_CODES: dict[str, str] = {
     "E_GEOMETRY_AMBIGUOUS": "the position of the voxels in space is not known for sure",
     "E_GEOMETRY_MISMATCH": "two images that belong together lie on different grids",
     "E_DIMENSIONS_UNSUPPORTED": "the number or kind of axes is not supported",
-    "E_SERIES_AMBIGUOUS": "a folder holds several series and none was chosen",
+    "E_SERIES_AMBIGUOUS": "a folder or file holds several series and none was chosen",
     "E_SERIES_INCOMPLETE": "slices are missing",
     "E_SERIES_NONUNIFORM": "slices are unevenly spaced",
     "E_VALUES_NONFINITE": "too many values are not numbers",
@@ -62,8 +62,10 @@ WARNING_CODES: dict[str, str] = {
     "W_CHUNKS_MISSING": "parts of the image are missing and read as background",
     "W_DEVICE_FALLBACK": "the work moved to a smaller batch or another device",
     "W_PRECISION_FALLBACK": "the work was repeated in full precision",
+    "W_BACKEND_FALLBACK": "the quicker way to compute failed or did not agree, and was not used",
     "W_TOUCHES_BORDER": "a structure is cut by the edge of the image",
     "W_OUT_OF_DISTRIBUTION": "the image is unlike those that the model was trained on",
+    "W_OBJECT_SIZE": "the size of the objects could not be told from the image, or not be followed",
     "W_PARTIAL": "the run was stopped and only a part of the image was looked at",
     "W_FILE_SKIPPED": "a file was left out because it is no image",
 }
@@ -169,6 +171,20 @@ class SeriesAmbiguousError(InputError):
     """
 
     choices: tuple[tuple[str, str], ...] = ()
+
+
+class FramesAmbiguousError(InputError):
+    """A file holds several time points, and none was chosen.
+
+    Attributes
+    ----------
+    n_frames : int
+    series : str or None
+        The series or image of the file that was chosen before.
+    """
+
+    n_frames: int = 0
+    series: str | None = None
 
 
 class ModelError(MedsegError, ValueError):

@@ -9,9 +9,17 @@ import numpy as np
 
 from medseg import Volume
 from medseg.io.zarr_lazy import LazyImage, open_zarr
-from medseg.labels import Instances
+from medseg.labels import Instances, LabelMap
 from medseg.volume import Source
-from napari_plugin._layers import LayerData, as_shown, contrast, instances_layer, maps_layers, volume_layers
+from napari_plugin._layers import (
+    LayerData,
+    as_shown,
+    contrast,
+    instances_layer,
+    labels_layer,
+    maps_layers,
+    volume_layers,
+)
 
 EDITABLE_BYTES = 512 * 1024**2
 """Label images up to this size are loaded, so that they can be drawn in; larger ones are only shown."""
@@ -57,8 +65,13 @@ def _labels(path: str, name: str, image: LazyImage) -> LayerData:
         return levels[0], attributes, "image"
     small = found.n_bytes <= EDITABLE_BYTES
     array: Any = np.asarray(levels[0]) if small else levels[0]
-    objects = Instances(array, found.grid, source=Source(path, "zarr"), warnings=found.warnings)
-    data, attributes, kind = instances_layer(objects, name)
+    source = Source(path, "zarr")
+    if image.classes:
+        named = LabelMap(array, found.grid, image.classes, source, found.warnings)
+        data, attributes, kind = labels_layer(named, name)
+    else:
+        objects = Instances(array, found.grid, source=source, warnings=found.warnings)
+        data, attributes, kind = instances_layer(objects, name)
     if small or len(levels) == 1:
         return data, attributes, kind
     return [as_shown(level, found.grid) for level in levels], {**attributes, "multiscale": True}, kind

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medseg import Instances, MedsegError, Volume, probe, read, read_labels
-from medseg.errors import SeriesAmbiguousError
+from medseg.errors import FramesAmbiguousError, SeriesAmbiguousError
 from medseg.io.sniff import sniff
 from medseg.io.suffixes import split_suffix
 from medseg.workflow.beside import classes_beside, is_named_as_labels, objects_beside
@@ -54,6 +54,10 @@ def open_in_window(path: str | list[str]) -> list[Any]:
             from napari_plugin._series import ask
 
             ask(window, one, several)
+        except FramesAmbiguousError as several:
+            from napari_plugin._series import ask_frame
+
+            ask_frame(window, one, several)
         except MedsegError as error:
             from napari_plugin._telling import tell
 
@@ -116,7 +120,7 @@ def _labels(path: str, name: str) -> LayerData:
 def _named(labels: Any, path: str) -> Any:
     from dataclasses import replace
 
-    return replace(labels, classes=classes_beside(Path(path)))
+    return replace(labels, classes=classes_beside(Path(path)) or labels.classes)
 
 
 def _are_small_labels(path: str) -> bool:

@@ -1,15 +1,18 @@
-"""Several series in one DICOM folder: a list beside the picture to choose from."""
+"""Several series in one folder or file, or several time points: a list beside the picture to choose from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
 
-from medseg import Progress, Volume, read
-from medseg.errors import SeriesAmbiguousError
+from medseg import Progress, Volume
+from medseg.errors import FramesAmbiguousError, SeriesAmbiguousError
+from medseg.io.options import ReadOptions
+from medseg.io.read import read_with
 from medseg.progress import Steps
 from napari_plugin._reader import scan_layers
 from napari_plugin._running import RunBar
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SeriesChoice(QWidget):
-    """Lists the series of a folder; the chosen ones are opened one after the other, the list stays for more.
+    """Lists series or time points; the chosen ones are opened one after the other, the list stays for more.
 
     Parameters
     ----------
@@ -27,13 +30,25 @@ class SeriesChoice(QWidget):
     path : str
         The folder or file.
     choices : tuple of (str, str)
-        Key and description of each series.
+        Key and description of each.
+    options_of : callable
+        Key -> the reading options that choose it.
+    what : str
+        What the choices are.
     """
 
-    def __init__(self, viewer: Viewer, path: str, choices: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self,
+        viewer: Viewer,
+        path: str,
+        choices: tuple[tuple[str, str], ...],
+        options_of: Callable[[str], ReadOptions],
+        what: str = "series",
+    ) -> None:
         super().__init__()
         self._viewer, self._path, self._waiting = viewer, path, list[str]()
-        head = QLabel(f"<b>{Path(path).name}</b> holds {len(choices)} series. Which ones do you want to see?")
+        self._options_of, self._what = options_of, what
+        head = QLabel(f"<b>{Path(path).name}</b> holds {len(choices)} {what}. Which ones do you want to see?")
         head.setTextFormat(Qt.TextFormat.RichText)
         head.setWordWrap(True)
         self.list = QListWidget()
@@ -42,7 +57,7 @@ class SeriesChoice(QWidget):
         for key, text in choices:
             item = QListWidgetItem(text)
             item.setData(Qt.ItemDataRole.UserRole, key)
-            item.setToolTip(f"series {key}")
+            item.setToolTip(f"{what} {key}")
             self.list.addItem(item)
         self.button = QPushButton("Open")
         self.bar = RunBar()
@@ -69,37 +84,57 @@ class SeriesChoice(QWidget):
     def _next(self) -> None:
         if self._waiting and not self.bar.busy:
             key = self._waiting.pop(0)
-            self.bar.start(lambda: _reading(self._path, key), what="Reading the series")
+            options = self._options_of(key)
+            self.bar.start(lambda: _reading(self._path, options), what=f"Reading the {self._what}")
         self._allow()
 
-    def _add(self, volume: Volume) -> None:
+    def _add(self, volume: Volume | FramesAmbiguousError) -> None:
         from napari.layers import Layer
 
+        if isinstance(volume, FramesAmbiguousError):
+            ask_frame(self._viewer, self._path, volume)
+            return
         for layer in scan_layers(volume, f"{Path(self._path).name} {_text(self.list, volume)}".strip()):
             self._viewer.add_layer(Layer.create(*layer))
 
     def _allow(self) -> None:
         chosen = bool(self.list.selectedItems())
         self.button.setEnabled(chosen and not self.bar.busy)
-        reason = "Choose a series first." if not chosen else "A series is being read."
+        reason = "Choose from the list first." if not chosen else "One is being read."
         self.button.setToolTip("" if self.button.isEnabled() else reason)
 
 
 def ask(viewer: Viewer, path: str, several: SeriesAmbiguousError) -> SeriesChoice:
     """Show the list of series beside the picture, and return it."""
-    widget = SeriesChoice(viewer, path, several.choices)
+    widget = SeriesChoice(viewer, path, several.choices, lambda key: ReadOptions(series=key))
     viewer.window.add_dock_widget(widget, name="Choose a series", area="right")
     return widget
 
 
-def _reading(path: str, series: str) -> Steps[Volume]:
+def ask_frame(viewer: Viewer, path: str, several: FramesAmbiguousError) -> SeriesChoice:
+    """Show the list of time points beside the picture, and return it."""
+    choices = tuple((str(n), f"time point {n}") for n in range(several.n_frames))
+    widget = SeriesChoice(
+        viewer, path, choices, lambda key: ReadOptions(series=several.series, frame=int(key)), "time points"
+    )
+    viewer.window.add_dock_widget(widget, name="Choose a time point", area="right")
+    return widget
+
+
+def _reading(path: str, options: ReadOptions) -> Steps[Volume | FramesAmbiguousError]:
     yield Progress("reading", 0, 1)
-    return read(path, series=series)
+    try:
+        return read_with(path, options)
+    except FramesAmbiguousError as several:
+        return several  # a question to the user, asked where the window is
 
 
 def _text(choices: QListWidget, volume: Volume) -> str:
     """Return what the list calls the series that was read, in short."""
-    key = str(volume.source.details.get("series_key", "")) if volume.source else ""
+    details = volume.source.details if volume.source else {}
+    if "frame" in details:
+        return f"time point {str(details['frame']).partition(' ')[0]}"
+    key = str(details.get("series_key") or details.get("series", ""))
     for row in range(choices.count()):
         item = choices.item(row)
         if key and item.data(Qt.ItemDataRole.UserRole) == key:

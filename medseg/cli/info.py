@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "path", "format", "shape", "spacing", "unit", "space", "orientation", "world_from_index", "dtype", "channels",
-    "series", "warnings", "error",
+    "frames", "series", "warnings", "error",
 )  # fmt: skip
 """Keys of ``info --json``, always all of them, in this order."""
 
@@ -97,6 +97,7 @@ def _facts(header: Probe, notices: tuple[Notice, ...]) -> dict[str, Any]:
         "world_from_index": grid.world_from_index.tolist(),
         "dtype": header.dtype,
         "channels": list(header.channels),
+        "frames": header.n_frames,
         "series": [
             {"key": s.key, "description": s.description, "n_images": s.n_images, "shape": list(s.shape)}
             for s in header.series
@@ -120,6 +121,8 @@ def _show(found: dict[str, Any]) -> None:
         "values": found["dtype"],
         "channels": ", ".join(printable(name) for name in found["channels"]),
     }
+    if found["frames"] > 1:
+        lines["frames"] = f"{found['frames']}, of which one was read"
     for label, text in lines.items():
         typer.echo(f"{label:<12} {text}")
     for warning in found["warnings"]:

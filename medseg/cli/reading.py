@@ -24,7 +24,10 @@ class Form(StrEnum):
     sform = "sform"
 
 
-Series = Annotated[str | None, typer.Option(help="DICOM series to read, by its key in `info`.", rich_help_panel=PANEL)]
+Series = Annotated[
+    str | None,
+    typer.Option(help="Series of a DICOM folder, or image of a file, by its key in `info`.", rich_help_panel=PANEL),
+]
 Channel = Annotated[str | None, typer.Option(help="Name or number of the channel.", rich_help_panel=PANEL)]
 Frame = Annotated[int | None, typer.Option(help="Time point or page, counted from 0.", min=0, rich_help_panel=PANEL)]
 PixelSize = Annotated[

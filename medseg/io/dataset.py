@@ -6,11 +6,12 @@ import csv
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medseg.errors import InputError, MedsegError, printable
 from medseg.io.dataset_json import DatasetFile, read_dataset_file
+from medseg.io.object_classes import class_files, names_in_tables
 from medseg.io.options import Probe
 from medseg.io.probe import probe
 from medseg.io.refusals import foreign_errors, unreadable
@@ -23,11 +24,12 @@ _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class CasePaths:
-    """One training case: its id, one image per channel, and its label."""
+    """One training case: its id, one image per channel, its label, and what says the classes of its objects."""
 
     id: str
     images: tuple[Path, ...]
     label: Path
+    classes: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Dataset:
         Case id to the group that must not be torn apart, from ``split.csv``.
     problems : tuple of Problem
         One for each file that was left out; W_FILE_SKIPPED is mere litter.
+    object_classes : dict of int to str
+        Where the folder ``classes`` tells the classes of objects: those of ``dataset.json``, else of its tables.
     """
 
     root: Path
@@ -69,6 +73,7 @@ class Dataset:
     split: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    object_classes: dict[int, str] = field(default_factory=dict)
 
 
 def find_pairs(folder: str | os.PathLike[str]) -> Dataset:
@@ -79,6 +84,7 @@ def find_pairs(folder: str | os.PathLike[str]) -> Dataset:
     folder : path-like
         ``images/`` + ``labels/`` with equal names (a ``split.csv`` with id, split, group is obeyed), or an MSD or
         nnU-Net folder (``imagesTr/`` + ``labelsTr/`` + ``dataset.json``); several channels by ``_0000`` suffixes.
+        Where labels number objects, ``classes/`` may hold a table or an image with their classes for each case.
 
     Returns
     -------
@@ -96,9 +102,12 @@ def find_pairs(folder: str | os.PathLike[str]) -> Dataset:
         candidates = (_listed if described.pairs else _paired)(root, described, problems)
         cases = _readable(root, candidates, problems)
         split, groups = _read_split(root, {case.id for case in cases}, problems)
+        files = class_files(root)
+        cases = tuple(replace(case, classes=files.get(case.id)) for case in cases)
+        kinds = (described.classes or names_in_tables(files.values())) if files else {}
     n_channels = len(cases[0].images) if cases else 1
     names = described.channels if len(described.channels) == n_channels else tuple(str(c) for c in range(n_channels))
-    return Dataset(root, cases, described.classes, names, split, groups, tuple(problems))
+    return Dataset(root, cases, described.classes, names, split, groups, tuple(problems), kinds)
 
 
 def _listed(root: Path, described: DatasetFile, problems: list[Problem]) -> list[CasePaths]:

@@ -12,6 +12,8 @@ from medseg.io.refusals import unreadable
 
 MAX_BYTES = 16 * 1024**2
 _REMEDY = "Correct dataset.json, or remove it and use the folders images and labels with equal names."
+LARGEST_CLASS = 65_535
+"""A model knows classes up to this number; a training is not begun for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,10 @@ def _classes(path: Path, labels: Any) -> dict[int, str]:
     for key, value in labels.items():
         # MSD writes id: name, nnU-Net v2 name: id
         number, name = (key, value) if str(key).isdecimal() else (value, key)
-        if isinstance(number, bool) or not str(number).isdecimal():
-            raise _wrong(path, f"the label {key!r}: {value!r}", "a whole number of 0 or above for each name")
+        if isinstance(number, bool) or not str(number).isdecimal() or int(number) > LARGEST_CLASS:
+            raise _wrong(
+                path, f"the label {key!r}: {value!r}", f"a whole number from 0 to {LARGEST_CLASS} for each name"
+            )
         classes[int(number)] = str(name)
     return {number: classes[number] for number in sorted(classes) if number != 0 and classes[number] != "ignore"}
 

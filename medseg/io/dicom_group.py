@@ -70,7 +70,7 @@ class Group:
         if first.pixel_spacing is not None:
             parts[-1] += f" at {first.pixel_spacing[1]:.4g} x {first.pixel_spacing[0]:.4g} mm"
         parts += ["localizer"] * self.is_localizer + [self.aspect] * bool(self.aspect)
-        return SeriesInfo(self.key, ", ".join(parts), len(self.slices), shape)
+        return SeriesInfo(self.key, ", ".join(parts), len(self.slices), shape, self.is_localizer)
 
 
 def groups_of(slices: Iterable[SliceHeader]) -> tuple[Group, ...]:

@@ -23,6 +23,9 @@ READERS: dict[str, tuple[str, str]] = {
     "png": ("medseg.io.picture", "picture"),
     "jpeg": ("medseg.io.picture", "picture"),
     "zarr": ("medseg.io.zarr", "zarr"),
+    "czi": ("medseg.io.czi", "czi"),
+    "lif": ("medseg.io.lif", "lif"),
+    "nd2": ("medseg.io.nd2", "nd2"),
     "npz": ("medseg.io.npz", "npz"),
     "npy": ("medseg.io.npz", "npz"),
 }

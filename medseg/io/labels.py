@@ -26,7 +26,8 @@ def as_labels(volume: Volume, *, classes: dict[int, str] | None = None) -> Label
     volume : Volume
         Integers, or fractions within 1e-3 of them.
     classes : dict of int to str, optional
-        Names by id; other labels than these and 0 are refused.
+        Names by id; other labels than these and 0 are refused. Where they are not given, labels keep the names that
+        their file carries.
 
     Raises
     ------
@@ -52,7 +53,10 @@ def as_labels(volume: Volume, *, classes: dict[int, str] | None = None) -> Label
         raise _invalid(path, f"the label {low if low < 0 else high}", f"labels from 0 to {LARGEST_ID}")
     if classes is not None:
         _check_known(array, high, classes, path)
-    return LabelMap(array, volume.grid, dict(classes or {}), volume.source, volume.warnings + notices)
+    told = volume.source.details.get("classes", {}) if volume.source else {}
+    return LabelMap(
+        array, volume.grid, dict(told if classes is None else classes), volume.source, volume.warnings + notices
+    )
 
 
 def _integers(array: npt.NDArray[Any], path: Path) -> tuple[npt.NDArray[Any], tuple[Notice, ...]]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MedsegError, Notice, UsageError
+from medseg.io.choice import several_frames
 from medseg.io.gzip_stream import MAX_DEFLATE_RATIO, PIECE, ByteStream
 from medseg.io.memory import check_size
 from medseg.io.nifti_geometry import Placed, place
@@ -73,6 +74,7 @@ def probe_nifti(path: Path, options: ReadOptions) -> Probe:
             channels=("0",),
             n_bytes=opened.placed.grid.n_voxels * opened.dtype.itemsize,
             warnings=opened.placed.notices,
+            n_frames=prod(opened.header.shape[3:]),
         )
 
 
@@ -195,12 +197,10 @@ def _chosen_axes(shape: tuple[int, ...], path: Path, options: ReadOptions) -> tu
         choice = int(options.channel)
     is_series = sum(n > 1 for n in shape[3:]) == 1
     if n_more > 1 and (choice is None or not is_series):
-        raise unsupported_axes(
-            path,
-            f"{len(shape)} axes ({'x'.join(str(n) for n in shape)}): {n_more} volumes in one file",
-            "one volume",
-            f"Choose one of them: --frame 0 to --frame {n_more - 1}." if is_series else "Export one volume per file.",
-        )
+        found = f"{len(shape)} axes ({'x'.join(str(n) for n in shape)}): {n_more} volumes in one file"
+        if is_series:
+            raise several_frames(path, found, n_more, options)
+        raise unsupported_axes(path, found, "one volume", "Export one volume per file.")
     if choice is not None and not 0 <= choice < n_more:
         raise UsageError(
             "E_USAGE",

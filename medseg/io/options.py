@@ -16,7 +16,7 @@ class ReadOptions:
     Parameters
     ----------
     series : str, optional
-        Key of the DICOM series to read, as listed by `probe`.
+        Key of the DICOM series to read, or of the image of a file that holds several, as listed by `probe`.
     channel : str or int, optional
         Name or number of the only channel to keep.
     frame : int, optional
@@ -42,12 +42,16 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class SeriesInfo:
-    """One series found in a DICOM folder: its key for `ReadOptions.series`, and a description without patient data."""
+    """One series of a DICOM folder, or one image of a file that holds several.
+
+    Its key for `ReadOptions.series`, and a description without patient data.
+    """
 
     key: str
     description: str
     n_images: int
     shape: tuple[int, ...]
+    is_localizer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Probe:
         Predicted bytes of the array in memory.
     series : tuple of SeriesInfo
     warnings : tuple of Notice
+    n_frames : int
+        Time points or unnamed pages that the file holds, of which one is read.
     """
 
     path: str
@@ -77,3 +83,4 @@ class Probe:
     n_bytes: int
     series: tuple[SeriesInfo, ...] = ()
     warnings: tuple[Notice, ...] = ()
+    n_frames: int = 1

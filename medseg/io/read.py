@@ -72,7 +72,7 @@ def read_labels(
     ----------
     path : path-like
     classes : dict of int to str, optional
-        Names by id; a label that is not among them is refused.
+        Names by id; a label that is not among them is refused. OME-Zarr carries names of its own.
     series, channel, frame, pixel_size, form, assume_orientation : optional
         See `ReadOptions`.
 

@@ -14,10 +14,11 @@ from medseg.io.nifti_header import looks_like_nifti
 from medseg.io.refusals import foreign_errors, unreadable, wrong_format
 
 HEAD_BYTES = 4096
-_READS = "NIfTI, DICOM, NRRD, MHA, TIFF, PNG, JPEG or OME-Zarr"
+_READS = "NIfTI, DICOM, NRRD, MHA, TIFF, PNG, JPEG, OME-Zarr, CZI, LIF or ND2"
 _EXPORT = "Export the image in one of these formats."
 _DOWNLOAD = "Download the file again; open it in a text editor to see what it says."
-_IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".dcm")
+_IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".tif", ".tiff", ".png", ".jpg", ".jpeg", ".dcm",
+                   ".czi", ".lif", ".nd2")  # fmt: skip
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _DICOM_SUFFIXES = (".dcm", ".ima")
 _MOST_FILES = 5000
@@ -32,6 +33,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"PK\x03\x04", "npz"),
     (b"\x93NUMPY", "npy"),
+    (b"ZISRAWFILE", "czi"),
+    (b"\xda\xce\xbe\n", "nd2"),
 )
 _NAMED: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a git-lfs pointer, not the data", "Fetch the data with: git lfs pull."),
@@ -62,7 +65,7 @@ def sniff(path: Path) -> str:
     -------
     str
         ``nifti``, ``nifti.gz``, ``analyze``, ``dicom``, ``dicom-folder``, ``nrrd``, ``mha``, ``mhd``, ``tiff``,
-        ``png``, ``jpeg``, ``zarr``, ``npz`` or ``npy``.
+        ``png``, ``jpeg``, ``zarr``, ``czi``, ``lif``, ``nd2``, ``npz`` or ``npy``.
 
     Raises
     ------
@@ -148,6 +151,8 @@ def _nifti_format(path: Path, head: bytes) -> str | None:
 
 def _magic_format(path: Path, head: bytes) -> str | None:
     found = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if head[:4] == b"\x70\0\0\0" and head[8:9] == b"\x2a":
+        return "lif"
     if found == "npz" and not path.name.lower().endswith(".npz"):
         raise wrong_format(path, "a ZIP archive", _READS, "Unpack it and give the images inside.")
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 IMAGE_SUFFIXES = (
     ".nii.gz", ".ome.tiff", ".ome.tif", ".ome.zarr", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".mha", ".mhd",
-    ".tiff", ".tif", ".png", ".jpeg", ".jpg", ".zarr", ".npz", ".npy", ".dcm", ".ima",
+    ".tiff", ".tif", ".png", ".jpeg", ".jpg", ".zarr", ".czi", ".lif", ".nd2", ".npz", ".npy", ".dcm",
+    ".ima",
 )  # fmt: skip
 """Suffixes that an image may have; the double ones come first and are taken off as one."""
 

@@ -80,7 +80,10 @@ def probe_tiff(path: Path, options: ReadOptions) -> Probe:
         plan = _plan(path, file, size, options)
     n_bytes = plan.grid.n_voxels * len(plan.kept) * plan.dtype.itemsize
     names = tuple(plan.names[c] for c in plan.kept)
-    return Probe(str(path), "tiff", plan.grid, plan.dtype.name, names, n_bytes, warnings=plan.warnings)
+    layout = plan.layout
+    return Probe(
+        str(path), "tiff", plan.grid, plan.dtype.name, names, n_bytes, layout.series, plan.warnings, layout.n_frames
+    )
 
 
 def read_tiff(path: Path, options: ReadOptions) -> Volume:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.errors import InputError
+from medseg.io.choice import chosen_frame, chosen_image, frame_details
 from medseg.io.image_space import UM_PER_UNIT, refusal, trusted_resolution
-from medseg.io.options import ReadOptions
+from medseg.io.options import ReadOptions, SeriesInfo
 from medseg.io.tiff_pages import Page
 
 MIN_UNNAMED_SLICES = 5
@@ -36,6 +37,10 @@ class Layout:
         Why the spacing cannot be trusted, where that is so.
     details : dict
         Facts for the record.
+    n_frames : int
+        Time points or unnamed pages, of which one is read.
+    series : tuple of SeriesInfo
+        The images of the file, where it holds several.
     """
 
     kind: str
@@ -45,6 +50,8 @@ class Layout:
     spacing_um: tuple[float | None, float | None, float | None]
     why: str = ""
     details: tuple[tuple[str, str], ...] = ()
+    n_frames: int = 1
+    series: tuple[SeriesInfo, ...] = ()
 
 
 def imagej_layout(path: Path, page: Page, n_pages: int, options: ReadOptions) -> Layout:
@@ -65,18 +72,64 @@ def imagej_layout(path: Path, page: Page, n_pages: int, options: ReadOptions) ->
     t = chosen_frame(path, n_t, options)
     pages = tuple(tuple((t * n_z + z) * n_c + c for z in range(n_z)) for c in range(n_c))
     spacing, why = _imagej_spacing(page, said, n_z > 1)
-    return Layout("imagej", pages, n_z > 1, (), spacing, why, _frames(n_t, t))
+    return Layout("imagej", pages, n_z > 1, (), spacing, why, frame_details(n_t, t), n_t)
 
 
 def plain_layout(path: Path, pages: tuple[Page, ...], options: ReadOptions) -> Layout:
     """Return the layout of pages that no microscope format describes.
 
+    Pages that follow each other and are alike are one image; where there are several, `options.series` chooses one.
+
     Raises
     ------
     InputError
         E_DIMENSIONS_UNSUPPORTED where it is not clear what the pages are.
+    SeriesAmbiguousError
+        If there are several images and neither one of them nor a page was chosen.
     """
-    note = _shaped_note(pages[0])
+    images = _images(pages)
+    if len(images) == 1 or (options.frame is not None and options.series is None):
+        if len(images) == 1 and options.series is not None:
+            chosen_image(path, [("0", "")], options)
+        return _layout_of(path, pages, options)
+    series = tuple(_series_info(number, image) for number, image in enumerate(images))
+    number = chosen_image(path, [(one.key, one.description) for one in series], options)
+    found = _layout_of(path, images[number], options)
+    first = sum(len(image) for image in images[:number])
+    numbers = tuple(tuple(first + page for page in row) for row in found.pages)
+    return replace(found, pages=numbers, series=series, details=(*found.details, ("series", str(number))))
+
+
+def _images(pages: tuple[Page, ...]) -> list[tuple[Page, ...]]:
+    """Return the runs of pages that belong together: alike, and no note in between that begins another stack."""
+    images: list[list[Page]] = []
+    for page in pages:
+        if not images or _kind(page) != _kind(images[-1][0]) or _begins_stack(page):
+            images.append([])
+        images[-1].append(page)
+    return [tuple(image) for image in images]
+
+
+def _begins_stack(page: Page) -> bool:
+    shape = _shaped_note(page).get("shape")
+    return isinstance(shape, list) and (_n_noted_pages(shape, page) or 1) > 1
+
+
+def _kind(page: Page) -> tuple[int, ...]:
+    return page.height, page.width, page.samples, page.bits, page.number_of(339, 1)
+
+
+def _series_info(number: int, image: tuple[Page, ...]) -> SeriesInfo:
+    page, n = image[0], len(image)
+    size = (
+        f"{page.width} x {page.height}, {n} page{'s'[: n > 1]}, {page.samples} value{'s'[: page.samples > 1]} per pixel"
+    )
+    return SeriesInfo(str(number), size, n, (n, page.height, page.width) if n > 1 else (page.height, page.width))
+
+
+def _layout_of(path: Path, pages: tuple[Page, ...], options: ReadOptions) -> Layout:
+    # pages that were written one by one carry a note each, which says nothing about their being a stack
+    note = {} if len(pages) > 1 and _shaped_note(pages[1]) else _shaped_note(pages[0])
     axes = str(note.get("axes", "")).upper()
     n = len(pages)
     spacing, why = _plain_spacing(pages[0])
@@ -89,24 +142,12 @@ def plain_layout(path: Path, pages: tuple[Page, ...], options: ReadOptions) -> L
     if options.frame is not None and not axes:
         if not 0 <= options.frame < n:
             raise _unclear(path, f"{n} pages", f"a page number from 0 to {n - 1}", "Choose --frame from these.")
-        return Layout("plain", ((options.frame,),), False, (), spacing, why, _frames(n, options.frame))
+        return Layout("plain", ((options.frame,),), False, (), spacing, why, frame_details(n, options.frame), n)
     if n == 1:
         return Layout("plain", ((0,),), False, (), spacing, why)
     if axes:
         return _by_axes(path, axes, shape, n, (spacing, why), options)
     return _unnamed(path, pages, shape, (spacing, why), options)
-
-
-def chosen_frame(path: Path, n_t: int, options: ReadOptions) -> int:
-    """Return the time point to read."""
-    if options.frame is None and n_t == 1:
-        return 0
-    if options.frame is None or not 0 <= options.frame < n_t:
-        asked = "" if options.frame is None else f", and frame {options.frame} was asked for"
-        raise _unclear(
-            path, f"{n_t} time points{asked}", "one time point", f"Choose one with --frame 0 to --frame {n_t - 1}."
-        )
-    return options.frame
 
 
 def _by_axes(
@@ -133,7 +174,7 @@ def _by_axes(
         return found
 
     pages = tuple(tuple(number(c, z) for z in range(counts["Z"])) for c in range(counts["C"]))
-    return Layout("plain", pages, counts["Z"] > 1, (), *place, _frames(counts["T"], t))
+    return Layout("plain", pages, counts["Z"] > 1, (), *place, frame_details(counts["T"], t), counts["T"])
 
 
 _CHOOSE = (
@@ -150,9 +191,6 @@ def _unnamed(
     options: ReadOptions,
 ) -> Layout:
     n = len(pages)
-    kinds = {(p.height, p.width, p.samples, p.bits) for p in pages}
-    if len(kinds) > 1:
-        raise _unclear(path, f"{n} pages of {len(kinds)} different sizes or types", "pages that are alike", _CHOOSE)
     is_colour = isinstance(shape, list) and pages[0].samples > 1
     n_lead = len(shape) - 2 - is_colour if isinstance(shape, list) else 1
     said_slices = options.pixel_size is not None and len(options.pixel_size) == 3
@@ -222,10 +260,6 @@ def _n_noted_pages(shape: list[object], page: Page) -> int | None:
     per_page = page.height * page.width * page.samples
     total = math.prod(sizes)
     return total // per_page if len(sizes) == len(shape) and total % per_page == 0 else None
-
-
-def _frames(n: int, chosen: int) -> tuple[tuple[str, str], ...]:
-    return (("frame", f"{chosen} of {n}"),) if n > 1 else ()
 
 
 def _unclear(path: Path, found: str, expected: str, remedy: str) -> InputError:

@@ -8,10 +8,10 @@ from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
 
-from medseg.errors import SeriesAmbiguousError
+from medseg.io.choice import chosen_frame, chosen_image, frame_details
 from medseg.io.image_space import UM_PER_UNIT, inside_folder, refusal
-from medseg.io.options import ReadOptions
-from medseg.io.tiff_layout import Layout, chosen_frame
+from medseg.io.options import ReadOptions, SeriesInfo
+from medseg.io.tiff_layout import Layout
 
 Element = ElementTree.Element
 
@@ -34,7 +34,7 @@ def ome_layout(path: Path, text: str, n_pages: int, options: ReadOptions) -> Lay
     """
     root = _parsed(path, text)
     _refuse_companions(path, root)
-    pixels = _chosen_image(path, root, options)
+    pixels, series, details = _chosen(path, root, options)
     size = {a: _positive(path, pixels, f"Size{a}") for a in "ZCT"}
     channels = [c for c in pixels if _name(c) == "Channel"]
     samples = max((int(c.get("SamplesPerPixel", "1") or 1) for c in channels), default=1)
@@ -48,8 +48,8 @@ def ome_layout(path: Path, text: str, n_pages: int, options: ReadOptions) -> Lay
     why = "" if None not in spacing[1:] else "no pixel size is stored"
     if not why and spacing[0] is None and size["Z"] > 1:
         why = "no distance between slices is stored"
-    details = (("frame", f"{t} of {size['T']}"),) if size["T"] > 1 else ()
-    return Layout("ome", pages, size["Z"] > 1, named, spacing, why, details)  # type: ignore[arg-type]
+    details += frame_details(size["T"], t)
+    return Layout("ome", pages, size["Z"] > 1, named, spacing, why, details, size["T"], series)  # type: ignore[arg-type]
 
 
 def _parsed(path: Path, text: str) -> Element:
@@ -83,28 +83,25 @@ def _refuse_companions(path: Path, root: Element) -> None:
         )
 
 
-def _chosen_image(path: Path, root: Element, options: ReadOptions) -> Element:
+def _chosen(
+    path: Path, root: Element, options: ReadOptions
+) -> tuple[Element, tuple[SeriesInfo, ...], tuple[tuple[str, str], ...]]:
+    """Return the pixels of the image to read; where there are several, a list of all and which one it is."""
     found = [(image, image.find("{*}Pixels")) for image in root.findall("{*}Image")]
     images = [(image.get("ID", str(i)), pixels) for i, (image, pixels) in enumerate(found) if pixels is not None]
     if not images:
         raise refusal(path, "an OME description without an image", "an image")
-    if len(images) == 1 and options.series is None:
-        return images[0][1]
-    for i, (key, pixels) in enumerate(images):
-        if options.series in (key, str(i)):
-            return pixels
-    sizes = [f"{p.get('SizeX')} x {p.get('SizeY')} x {p.get('SizeZ')}, {p.get('SizeC')} channels" for _, p in images]
-    error = SeriesAmbiguousError(
-        "E_SERIES_AMBIGUOUS",
-        path=path,
-        found=f"{len(images)} images in one file: "
-        + "; ".join(f"{k} ({s})" for (k, _), s in zip(images, sizes, strict=True)),
-        expected="one image, or a choice",
-        not_done="none was read",
-        remedy=f"Choose one with --series, for instance --series {images[0][0]}.",
-    )
-    error.choices = tuple((key, s) for (key, _), s in zip(images, sizes, strict=True))
-    raise error
+    series = tuple(_series_info(key, pixels) for key, pixels in images)
+    number = chosen_image(path, [(one.key, one.description) for one in series], options)
+    if len(images) == 1:
+        return images[0][1], (), ()
+    return images[number][1], series, (("series", series[number].key),)
+
+
+def _series_info(key: str, pixels: Element) -> SeriesInfo:
+    about = f"{' x '.join(pixels.get(f'Size{a}', '?') for a in 'XYZ')}, {pixels.get('SizeC')} channels"
+    sizes = [int(n) if re.fullmatch(r"\d{1,9}", n) else 0 for n in (pixels.get(f"Size{a}", "") for a in "ZYXCT")]
+    return SeriesInfo(key, about, sizes[0] * sizes[3] * sizes[4], tuple(sizes[:3]))
 
 
 def _planes(path: Path, pixels: Element, size: dict[str, int], n_pages: int) -> dict[tuple[int, int, int], int]:

@@ -63,6 +63,24 @@ def group_attributes(path: Path) -> dict[str, Any]:
     return _json(path, path / ".zattrs") if (path / ".zattrs").is_file() else {}
 
 
+def label_classes(attributes: dict[str, Any]) -> dict[int, str]:
+    """Return the names of classes that a label image carries; entries without a number or a name tell nothing.
+
+    Examples
+    --------
+    >>> label_classes({"image-label": {"properties": [{"label-value": 1, "class": "tumour"}, {"label-value": 2}]}})
+    {1: 'tumour'}
+    """
+    about = attributes.get("image-label")
+    properties = about.get("properties") if isinstance(about, dict) else None
+    classes: dict[int, str] = {}
+    for one in properties if isinstance(properties, list) else ():
+        number, name = (one.get("label-value"), one.get("class")) if isinstance(one, dict) else (None, None)
+        if type(number) is int and number > 0 and isinstance(name, str) and name:
+            classes[number] = name
+    return classes
+
+
 def array_header(path: Path, name: object) -> ZarrArray:
     """Return the header of the array `name` inside the group at `path`.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medseg.io.image_space import inside_folder, refusal
 from medseg.io.memory import check_size
 from medseg.io.options import Probe, ReadOptions
-from medseg.io.zarr_header import array_header, chunk_files, group_attributes
+from medseg.io.zarr_header import array_header, chunk_files, group_attributes, label_classes
 from medseg.io.zarr_read import probe_zarr
 
 
@@ -31,6 +31,8 @@ class LazyImage:
         The time point to show where there is an axis ``t``.
     labels : tuple of (str, LazyImage)
         Label images that belong to it.
+    classes : dict of int to str
+        Names of classes, where it is a label image that carries them.
     """
 
     found: Probe
@@ -38,6 +40,7 @@ class LazyImage:
     axes: tuple[str, ...]
     frame: int = 0
     labels: tuple[tuple[str, LazyImage], ...] = ()
+    classes: dict[int, str] = field(default_factory=dict)
 
     def index(self, channel: int) -> tuple[Any, ...]:
         """Return the index into a level that leaves the axes of the grid: [z,] y, x."""
@@ -62,13 +65,14 @@ def open_zarr(path: Path, options: ReadOptions | None = None) -> LazyImage:
     """
     options = options or ReadOptions()
     found = probe_zarr(path, options, any_size=True)
-    image = group_attributes(path)["multiscales"][0]
+    attributes = group_attributes(path)
+    image = attributes["multiscales"][0]
     axes = tuple(str(axis["name"] if isinstance(axis, dict) else axis) for axis in image["axes"])
     levels = tuple(_level(path, level, len(axes), options) for level in image["datasets"])
     labels = tuple(
         (name, open_zarr(inside_folder(path / "labels" / ".zattrs", name), options)) for name in _label_names(path)
     )
-    return LazyImage(found, levels, axes, options.frame or 0, labels)
+    return LazyImage(found, levels, axes, options.frame or 0, labels, label_classes(attributes))
 
 
 def _level(path: Path, level: Any, n_axes: int, options: ReadOptions) -> Any:

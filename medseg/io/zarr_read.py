@@ -13,6 +13,7 @@ import numpy as np
 
 from medseg.errors import MedsegError, Notice
 from medseg.grid import Grid
+from medseg.io.choice import chosen_frame
 from medseg.io.image_space import (
     UM_PER_UNIT,
     AnyArray,
@@ -22,8 +23,7 @@ from medseg.io.image_space import (
 )
 from medseg.io.memory import check_size
 from medseg.io.options import Probe, ReadOptions
-from medseg.io.tiff_layout import chosen_frame
-from medseg.io.zarr_header import MAX_CHUNKS, ZarrArray, array_header, chunk_files, group_attributes
+from medseg.io.zarr_header import MAX_CHUNKS, ZarrArray, array_header, chunk_files, group_attributes, label_classes
 from medseg.volume import Source, Volume
 
 
@@ -58,7 +58,9 @@ def probe_zarr(path: Path, options: ReadOptions, *, any_size: bool = False) -> P
     plan = _plan(path, options, any_size=any_size)
     n_bytes = plan.grid.n_voxels * len(plan.kept) * plan.array.dtype.itemsize
     names = tuple(plan.names[c] for c in plan.kept)
-    return Probe(str(path), "zarr", plan.grid, plan.array.dtype.name, names, n_bytes, warnings=plan.warnings)
+    n_frames = dict(zip(plan.axes, plan.array.shape, strict=True)).get("t", 1)
+    kind = plan.array.dtype.name
+    return Probe(str(path), "zarr", plan.grid, kind, names, n_bytes, warnings=plan.warnings, n_frames=n_frames)
 
 
 def read_zarr(path: Path, options: ReadOptions) -> Volume:
@@ -80,7 +82,9 @@ def read_zarr(path: Path, options: ReadOptions) -> Volume:
         array = array.transpose(0, 3, 2, 1)
     hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in plan.files]
     sha256 = hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()
-    details = {"chunks": len(plan.files), "chunks_missing": plan.n_missing}
+    details: dict[str, Any] = {"chunks": len(plan.files), "chunks_missing": plan.n_missing}
+    if classes := label_classes(group_attributes(path)):
+        details["classes"] = classes
     source = Source(str(path), "zarr", sha256, sum(f.stat().st_size for f in plan.files), details)
     names = tuple(plan.names[c] for c in plan.kept)
     return Volume(array, plan.grid, names, source, plan.warnings)

@@ -27,6 +27,7 @@ def load_network(bundle: Bundle) -> nn.Module:
         If weights and card do not fit together.
     """
     card = bundle.card
+    _check_size(bundle)
     network = build(card.architecture, shape=shape_of(card))
     expected = {name: tuple(t.shape) for name, t in _own_state(network).items()}
     found = {name: tuple(t.shape) for name, t in bundle.tensors.items()}
@@ -39,6 +40,19 @@ def load_network(bundle: Bundle) -> nn.Module:
     if card.probe_output and not answers_agree(answer, card.probe_output):
         raise _misfit(bundle, f"the answer {answer} to the test pattern", f"{card.probe_output}")
     return network
+
+
+def _check_size(bundle: Bundle) -> None:
+    """Refuse a card whose network has more weights than there are, before room is made for them."""
+    card = bundle.card
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            sketch = build(card.architecture, shape=shape_of(card))
+    except RuntimeError:
+        return  # a network that computes while it is built; the bounds of its options keep it small
+    needed, stored = sum(p.numel() for p in sketch.parameters()), sum(t.size for t in bundle.tensors.values())
+    if needed > stored:
+        raise _misfit(bundle, f"{stored:,} weights", f"the {needed:,} of the card's network")
 
 
 def as_tensors(network: nn.Module) -> Tensors:

@@ -16,11 +16,14 @@ from pydantic import ValidationError
 
 from medseg.errors import ModelError
 from medseg.models.card import ModelCard
+from medseg.models.foreign import worst_of_archive, worst_of_folder
+from medseg.models.texts import check_texts, harmless
 
 CARD = "card.json"
 WEIGHTS = "model.safetensors"
 MAX_CARD_BYTES = 1_000_000
 MAX_CARD_DEPTH = 32
+MAX_TEXT_BYTES = 1_000_000
 MAX_WEIGHT_BYTES = 4 * 1024**3
 _TEXTS = {"README.md", "LICENSE"}
 _ALLOWED = {CARD, WEIGHTS, *_TEXTS}
@@ -113,7 +116,7 @@ def save_bundle(folder: Path, *, card: dict[str, Any], tensors: Tensors, texts: 
     from safetensors.numpy import save
 
     weights = save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
-    checked = ModelCard.model_validate({**card, "weights_sha256": hashlib.sha256(weights).hexdigest()})
+    checked = ModelCard.model_validate({**harmless(card), "weights_sha256": hashlib.sha256(weights).hexdigest()})
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -143,18 +146,17 @@ def with_card(folder: Path, **changes: Any) -> Path:
 
 
 def _check_files(folder: Path) -> None:
+    if folder.is_file() and (worst := worst_of_archive(folder)):
+        raise _refusal(worst[0], folder, worst[1], f"a folder with {CARD} and {WEIGHTS}")
     if not folder.is_dir():
         raise _refusal("E_BUNDLE_INCOMPATIBLE", folder, "no model folder", f"a folder with {CARD} and {WEIGHTS}")
     for path in sorted(folder.rglob("*")):
-        if path.is_symlink():
-            raise _refusal("E_PATH_UNSAFE", path, "a link", "plain files")
-        if path.suffix.lower() in _CODE:
-            raise _refusal("E_BUNDLE_UNSAFE", path, "a file that could hold code", f"{CARD} and {WEIGHTS} only")
+        _check_plain(path)
     names = {p.name for p in folder.iterdir()}
     if CARD not in names or WEIGHTS not in names:
-        raise _refusal(
-            "E_BUNDLE_INCOMPATIBLE", folder, f"{', '.join(sorted(names)[:5]) or 'nothing'}", f"{CARD} and {WEIGHTS}"
-        )
+        inside = f"{', '.join(sorted(names)[:5]) or 'nothing'}"
+        code, found = worst_of_folder(folder) or ("E_BUNDLE_INCOMPATIBLE", inside)
+        raise _refusal(code, folder, found, f"{CARD} and {WEIGHTS}")
     strangers = sorted(names - _ALLOWED)
     if strangers:
         raise _refusal(
@@ -163,6 +165,24 @@ def _check_files(folder: Path) -> None:
             "a file that does not belong to a model",
             f"{', '.join(sorted(_ALLOWED))}",
         )
+    for name in sorted(names):
+        _check_own(folder / name)
+
+
+def _check_plain(path: Path) -> None:
+    if path.is_symlink():
+        raise _refusal("E_PATH_UNSAFE", path, "a link", "plain files")
+    if not (path.is_file() or path.is_dir()):  # a pipe would be waited for without end
+        raise _refusal("E_PATH_UNSAFE", path, "a pipe, socket or device", "plain files")
+    if path.suffix.lower() in _CODE:
+        raise _refusal("E_BUNDLE_UNSAFE", path, "a file that could hold code", f"{CARD} and {WEIGHTS} only")
+
+
+def _check_own(path: Path) -> None:
+    if not path.is_file():
+        raise _refusal("E_BUNDLE_INCOMPATIBLE", path, "a folder under the name of a file", "a file")
+    if path.name in _TEXTS and path.stat().st_size > MAX_TEXT_BYTES:
+        raise _refusal("E_TOO_LARGE", path, "a text of many pages", f"at most {MAX_TEXT_BYTES:,} bytes")
 
 
 def _card(folder: Path) -> tuple[ModelCard, bytes]:
@@ -172,6 +192,7 @@ def _card(folder: Path) -> tuple[ModelCard, bytes]:
         raise _refusal("E_BUNDLE_INCOMPATIBLE", path, "JSON nested too deeply", f"at most {MAX_CARD_DEPTH} levels")
     try:
         data = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
+        check_texts(data)
         return ModelCard.model_validate(data), raw
     except ValidationError as problem:
         first = problem.errors()[0]

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+Axis = Annotated[int, Field(ge=1, le=8192)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Spacing = Annotated[float, Field(ge=1e-4, le=1e4)]
+# bounds, because a card may come from anybody: it must not ask for an answer that eats the memory
+MOST_CHANNELS = 64
+MOST_CLASSES = 4096
+LARGEST_CLASS = 65_535
 
 Task = Literal["semantic", "instance", "detection"]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -26,22 +34,37 @@ class Normalisation(_Strict):
     low: float | None = None
     high: float | None = None
     mean: float | None = None
-    std: float | None = None
-    percentiles: tuple[float, float] = (0.5, 99.5)
+    std: float | None = Field(default=None, gt=0)
+    percentiles: tuple[Percent, Percent] = (0.5, 99.5)
 
 
 class InputSpec(_Strict):
     """The working grid and intensities of a model: what an image is turned into before the network sees it."""
 
-    channels: tuple[str, ...]
+    channels: tuple[str, ...] = Field(min_length=1, max_length=MOST_CHANNELS)
     space: Literal["patient", "image"]
     orientation: str | None = Field(default=None, pattern=r"^[RLAPSI]{3}$")
-    spacing: tuple[float, ...] | None = None
+    spacing: tuple[Spacing, ...] | None = Field(default=None, max_length=3)
     unit: Literal["mm", "um", "px"]
-    patch: tuple[int, ...]
+    patch: tuple[Axis, ...] = Field(min_length=2, max_length=3)
     normalisation: Normalisation
-    mirror_axes: tuple[int, ...] = ()
+    mirror_axes: tuple[int, ...] = Field(default=(), max_length=3)
     modality: str = ""
+
+    @field_validator("orientation")
+    @classmethod
+    def _axes_differ(cls, orientation: str | None) -> str | None:
+        if orientation is not None and len({"RLAPSI".index(letter) // 2 for letter in orientation}) < 3:
+            raise ValueError("three letters of R/L, A/P and S/I, one of each pair")
+        return orientation
+
+    @model_validator(mode="after")
+    def _one_number_per_axis(self) -> Self:
+        if self.spacing is not None and len(self.spacing) != len(self.patch):
+            raise ValueError("one spacing per axis of the patch")
+        if any(not 0 <= axis < len(self.patch) for axis in self.mirror_axes):
+            raise ValueError("mirrored axes are axes of the patch")
+        return self
 
 
 class Postprocessing(_Strict):
@@ -125,8 +148,8 @@ class ModelCard(_Strict):
     summary: str
     architecture: Architecture
     input: InputSpec
-    classes: dict[int, str]
-    outputs: tuple[str, ...]
+    classes: dict[int, str] = Field(max_length=MOST_CLASSES)
+    outputs: tuple[str, ...] = Field(min_length=1, max_length=MOST_CLASSES + 1)
     postprocessing: Postprocessing = Postprocessing()
     split: dict[str, float | str] = Field(default_factory=dict)
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -141,8 +164,8 @@ class ModelCard(_Strict):
     @field_validator("classes")
     @classmethod
     def _classes_are_positive(cls, classes: dict[int, str]) -> dict[int, str]:
-        if not classes or min(classes) < 1:
-            raise ValueError("class ids begin at 1; 0 is background")
+        if not classes or min(classes) < 1 or max(classes) > LARGEST_CLASS:
+            raise ValueError(f"class ids are numbers from 1 to {LARGEST_CLASS}; 0 is background")
         return classes
 
     def as_json(self) -> dict[str, Any]:

@@ -47,8 +47,8 @@ def find(name_or_path: str) -> Path:
     looks_like_path = os.sep in name_or_path or "/" in name_or_path or name_or_path.startswith((".", "~"))
     if looks_like_path:
         path = Path(name_or_path).expanduser()
-        if path.is_dir():
-            return path
+        if path.is_dir() or path.is_file():
+            return path  # a file is refused by what it is when it is opened
         if path.is_absolute() or ".." in path.parts or not path.exists():
             raise _no(
                 "E_PATH_UNSAFE",

@@ -195,6 +195,8 @@ def _case(full_name: str, members: list[Found]) -> Case:
 
 
 def _nothing_in(path: Path) -> Found:
+    if os.path.isdir(path) and _has_dicom(path):
+        return Found(path, path)  # localizers, contours and the like: the reader says what they are
     error = InputError(
         "E_INPUT_EMPTY",
         path=path,
@@ -204,6 +206,15 @@ def _nothing_in(path: Path) -> Found:
         remedy="Check the path; `medseg info` tells what medseg makes of a single file.",
     )
     return Found(path, path if os.path.isdir(path) else path.parent, problem=error)
+
+
+def _has_dicom(folder: Path) -> bool:
+    from medseg.io.sniff import sniff
+
+    try:
+        return sniff(folder) == "dicom-folder"
+    except MedsegError:
+        return False
 
 
 def _wrong_channels(case: Case, numbers: tuple[int, ...], n_channels: int) -> MedsegError:

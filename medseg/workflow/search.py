@@ -156,7 +156,7 @@ def _kind(path: Path) -> str:
 def _dicom_cases(folder: Path, root: Path, search: Search) -> list[Found]:
     keys = (None,) if search.list_series is None else search.list_series(folder)
     if not keys:
-        search.skip(folder, root, "its own DICOM files are no scan")
+        search.skip(folder, root, "its own DICOM files are no scan, but localizers, contours, reports or a directory")
     return [Found(folder, root, series=key, is_one_of_several=len(keys) > 1) for key in keys]
 
 
@@ -167,16 +167,28 @@ def series_keys(folder: Path) -> tuple[str | None, ...]:
     for the folder as a whole: there is no choice, or the reader will refuse it in its own words.
     """
     from medseg.io.dicom import list_series
-    from medseg.io.dicom_scan import scanned
 
     try:
         below = {series.key for name in _folders(folder) for series in list_series(folder / name)}
-        keys = tuple(series.key for series in list_series(folder) if series.key not in below)
-        if below and not keys:
-            return (None,) if any(part.path.parent == folder for part in scanned(folder).slices) else ()
+        here = tuple(series for series in list_series(folder) if series.key not in below)
+        if not here:
+            return _without_series(folder, has_series_below=bool(below))
     except MedsegError:
         return (None,)
-    return keys if below or len(keys) > 1 else (None,)
+    if all(series.is_localizer for series in here):
+        return ()
+    return tuple(series.key for series in here) if below or len(here) > 1 else (None,)
+
+
+def _without_series(folder: Path, *, has_series_below: bool) -> tuple[str | None, ...]:
+    """Return what `series_keys` says of a folder whose own files are no series by themselves."""
+    from medseg.io.dicom_scan import scanned
+
+    scan = scanned(folder)
+    if has_series_below:
+        return (None,) if any(s.path.parent == folder and not s.is_localizer for s in scan.slices) else ()
+    is_all_known = bool(scan.objects) and not scan.slices and not scan.damaged
+    return () if is_all_known and all(error.code == "E_INPUT_FORMAT" for _, error in scan.objects) else (None,)
 
 
 def _folders(folder: Path) -> list[str]:

@@ -69,3 +69,24 @@ def test_a_folder_of_several_series_lists_them(medseg, data_pack):
     assert len(found["series"]) == 3
     key = found["series"][1]["key"]
     assert medseg("info", data_pack("dicom"), "--series", key).code == 0
+
+
+def test_time_points_and_images_of_a_file_are_told(medseg, tmp_path):
+    from lif_phantom import WrittenImage, write_lif
+
+    lengths = {"x": 10 * 0.25e-6, "y": 8 * 0.3e-6}
+    times = np.arange(3 * 9 * 11, dtype=np.uint16).reshape(3, 9, 11)
+    images = [WrittenImage("flat", times[0], "yx", lengths), WrittenImage("film", times, "tyx", lengths)]
+    path = write_lif(tmp_path / "cells.lif", images)
+    listed = json.loads(medseg("info", path, "--json").out)
+    assert listed["error"]["code"] == "E_SERIES_AMBIGUOUS"
+    assert [s["key"] for s in listed["series"]] == ["0", "1"]
+    asked = medseg("info", path, "--series", "1")
+    assert asked.code == 4
+    assert "--frame 0 to --frame 2" in asked.err
+    found = json.loads(medseg("info", path, "--series", "1", "--frame", "2", "--json").out)
+    assert (found["frames"], found["shape"], found["error"]) == (3, [9, 11], None)
+    assert len(found["series"]) == 2
+    words = medseg("info", path, "--series", "1", "--frame", "2").out
+    assert "frames       3, of which one was read" in words
+    assert "plate/film, 11 x 9, 1 channel, 3 time points" in words

@@ -97,3 +97,51 @@ def test_a_wrong_number_of_frames_is_refused(tmp_path, n_frames):
     dataset.NumberOfFrames = n_frames
     with pytest.raises(InputError, match="E_INPUT_UNREADABLE"):
         read(write(dataset, tmp_path))
+
+
+def test_frames_at_uneven_distances_are_refused(tmp_path):
+    _, _, normal = phantom.directions()
+
+    def spoil(k, group):
+        place = phantom.ORIGIN + (k * phantom.STEP_MM + (1.1 if k == 3 else 0.0)) * normal
+        group.PlanePositionSequence[0].ImagePositionPatient = [round(float(x), 6) for x in place]
+
+    with pytest.raises(InputError, match="E_SERIES_NONUNIFORM"):
+        read(write(phantom.enhanced(phantom.stored_values(), SHUFFLED, spoil=spoil), tmp_path))
+
+
+def test_stacks_of_two_directions_in_one_file_are_never_fused(tmp_path):
+    def spoil(k, group):
+        if k < 3:
+            plane = Dataset()
+            plane.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+            group.PlaneOrientationSequence = Sequence([plane])
+
+    path = write(phantom.enhanced(phantom.stored_values(), SHUFFLED, spoil=spoil), tmp_path)
+    with pytest.raises(SeriesAmbiguousError, match="2 series"):
+        read(path)
+    upper = next(s.key for s in list_series(tmp_path) if s.n_images == 4)
+    np.testing.assert_array_equal(read(path, series=upper).array[0], expected()[..., 3:])
+
+
+def test_a_rescale_that_all_frames_share_stands_for_each(tmp_path):
+    dataset = phantom.enhanced(phantom.stored_values(), SHUFFLED)
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        del group.PixelValueTransformationSequence
+    shared = Dataset()
+    shared.RescaleSlope, shared.RescaleIntercept = 1.0, -1024.0
+    dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence = Sequence([shared])
+    array = read(write(dataset, tmp_path)).array[0]
+    np.testing.assert_array_equal(array, phantom.stored_values().transpose(2, 1, 0).astype(np.int32) - 1024)
+
+
+@pytest.mark.parametrize("spacing", [None, [0.0, 0.8], [-1.5, 0.8]])
+def test_frames_without_a_possible_pixel_spacing_are_refused(tmp_path, spacing):
+    dataset = phantom.enhanced(phantom.stored_values(), SHUFFLED)
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    if spacing is None:
+        del measures.PixelSpacing
+    else:
+        measures.PixelSpacing = spacing
+    with pytest.raises(GeometryError, match="pixel spacing"):
+        read(write(dataset, tmp_path))

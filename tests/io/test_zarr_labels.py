@@ -23,6 +23,7 @@ def test_labels_of_an_oblique_scan_come_back_with_type_and_place(oblique_grid, t
     assert back.array.dtype == dtype
     assert np.array_equal(back.array, array)
     assert back.grid.same_as(oblique_grid, tolerance=1e-9)
+    assert back.classes == {1: "tumour"}
     assert (receipt.sha256, receipt.n_bytes) == (digest(tmp_path / "a_labels.ome.zarr").sha256, receipt.n_bytes)
 
 
@@ -41,6 +42,28 @@ def test_classes_stand_where_other_programs_look_for_them(tmp_path):
     write(labels, tmp_path / "c.ome.zarr")
     told = json.loads((tmp_path / "c.ome.zarr" / ".zattrs").read_text())["image-label"]["properties"]
     assert told == [{"label-value": 1, "class": "cell"}, {"label-value": 2, "class": "debris"}]
+
+
+def test_names_that_are_given_go_before_those_of_the_folder(tmp_path):
+    labels = LabelMap(np.ones((4, 5), np.uint8), image_grid((4, 5), (1.0, 1.0), "um"), {1: "cell"})
+    write(labels, tmp_path / "c.ome.zarr")
+    assert read_labels(tmp_path / "c.ome.zarr").classes == {1: "cell"}
+    assert read_labels(tmp_path / "c.ome.zarr", classes={1: "nucleus"}).classes == {1: "nucleus"}
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [None, 7, {"label-value": 1}, ["cell"], [{"label-value": True, "class": "x"}, {"label-value": 0, "class": "x"}],
+     [{"label-value": "1", "class": "x"}, {"label-value": 1, "class": ["x"]}, {"label-value": -1, "class": "x"}]],
+)  # fmt: skip
+def test_odd_names_tell_nothing(tmp_path, properties):
+    labels = LabelMap(np.ones((4, 5), np.uint8), image_grid((4, 5), (1.0, 1.0), "um"))
+    write(labels, tmp_path / "c.ome.zarr")
+    about = tmp_path / "c.ome.zarr" / ".zattrs"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"image-label": {"properties": properties}}))
+    back = read_labels(tmp_path / "c.ome.zarr")
+    assert back.classes == {}
+    assert np.array_equal(back.array, labels.array)
 
 
 def test_a_folder_that_may_not_be_written_leaves_the_older_one_whole(tmp_path, monkeypatch):

@@ -92,6 +92,48 @@ def test_of_several_series_the_user_chooses(make_napari_viewer_proxy, qtbot, tmp
     assert len(viewer.layers) == 3
 
 
+def choice_of(viewer, word):
+    from napari_plugin._series import SeriesChoice
+
+    (dock,) = [d for name, d in viewer.window.dock_widgets.items() if word in name]
+    return dock if isinstance(dock, SeriesChoice) else dock.findChild(SeriesChoice)
+
+
+def test_of_images_and_time_points_in_one_file_the_user_chooses(make_napari_viewer_proxy, qtbot, tmp_path, told):
+    from lif_phantom import WrittenImage, write_lif
+
+    lengths = {"x": 10 * 0.25e-6, "y": 8 * 0.3e-6}
+    times = np.random.default_rng(0).integers(0, 60_000, (3, 9, 11)).astype(np.uint16)
+    images = [WrittenImage("flat", times[0], "yx", lengths), WrittenImage("film", times, "tyx", lengths)]
+    viewer = make_napari_viewer_proxy()
+    assert viewer.open(str(write_lif(tmp_path / "cells.lif", images)), plugin="medseg") == []
+    series = choice_of(viewer, "series")
+    series.list.item(1).setSelected(True)
+    with qtbot.waitSignal(series.bar.ended):
+        series.button.click()
+    assert len(viewer.layers) == 0  # the film has three time points, which is the next question
+    frames = choice_of(viewer, "time point")
+    assert frames.list.count() == 3
+    frames.list.item(2).setSelected(True)
+    with qtbot.waitSignal(frames.bar.ended):
+        frames.button.click()
+    (layer,) = viewer.layers
+    assert layer.name == "cells.lif time point 2"
+    np.testing.assert_array_equal(layer.data, times[2])
+    np.testing.assert_allclose(volume_from_layer(layer).grid.spacing, (0.3, 0.25))
+    assert told == []
+
+
+def test_labels_in_a_folder_keep_the_names_of_their_classes(make_napari_viewer_proxy, tmp_path, monkeypatch):
+    labels = LabelMap(np.ones((4, 5, 6), np.uint8), image_grid((4, 5, 6), (2.0, 1, 1), "um"), {1: "nucleus"})
+    write(labels, tmp_path / "a_labels.ome.zarr")
+    viewer = make_napari_viewer_proxy()
+    (layer,) = viewer.open(str(tmp_path / "a_labels.ome.zarr"), plugin="medseg")
+    assert layer.metadata["medseg"]["classes"] == {1: "nucleus"}
+    assert list(layer.features["class"]) == ["background", "nucleus"]
+    assert label_map_of(layer).classes == {1: "nucleus"}
+
+
 def test_without_a_window_several_series_are_listed(tmp_path):
     from napari_plugin._reader import open_layers
 

@@ -1,0 +1,104 @@
+"""The pixels of one tile of a CZI file, unpacked; what they will take is known before."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from medseg.io.czi_container import Tile
+from medseg.io.image_space import AnyArray, refusal
+from medseg.io.micrograph import unreadable_kind
+
+PIXELS: dict[int, tuple[np.dtype[np.generic], int]] = {
+    0: (np.dtype("u1"), 1), 1: (np.dtype("<u2"), 1), 2: (np.dtype("<f4"), 1), 12: (np.dtype("<u4"), 1),
+    3: (np.dtype("u1"), 3), 4: (np.dtype("<u2"), 3), 8: (np.dtype("<f4"), 3),
+}  # fmt: skip
+"""Pixel type of a tile -> type and number of its values; colours are stored as blue, green, red."""
+
+_NONE, _LZW, _JPEG_XR, _ZSTD, _ZSTD_WITH_HEADER = 0, 2, 4, 5, 6
+_HI_LO = 1
+_JXR_WIDTH, _JXR_HEIGHT = 0xBC80, 0xBC81
+
+
+def most_packed_bytes(tile: Tile) -> int:
+    """Return how many bytes the packed values of a tile may take: packing hardly ever makes them more."""
+    dtype, n_samples = PIXELS[tile.pixel_type]
+    return 2 * tile.size["Y"] * tile.size["X"] * n_samples * dtype.itemsize + (1 << 16)
+
+
+def decoded(path: Path, data: bytes, tile: Tile) -> AnyArray:
+    """Return the values of a tile as (n_samples, height, width), colours in the order red, green, blue.
+
+    Raises
+    ------
+    InputError
+        E_INPUT_UNREADABLE if they do not fill the tile, E_INPUT_FORMAT for a compression that is not read.
+    """
+    dtype, n_samples = PIXELS[tile.pixel_type]
+    shape = (tile.size["Y"], tile.size["X"], n_samples)
+    n_bytes = shape[0] * shape[1] * n_samples * dtype.itemsize
+    if tile.compression == _JPEG_XR:
+        array = _jpeg_xr(path, data, shape[:2])
+    else:
+        array = np.frombuffer(_unpacked(path, data, tile.compression, n_bytes), dtype)
+    if array.nbytes != n_bytes or array.dtype != dtype:
+        raise refusal(path, f"a tile of {array.nbytes} bytes", f"{n_bytes} bytes")
+    pixels = np.moveaxis(array.reshape(shape), -1, 0)
+    is_stored_as_rgb = tile.compression == _JPEG_XR  # that decoder turns the colours round itself
+    return pixels if n_samples == 1 or is_stored_as_rgb else pixels[::-1]
+
+
+def _unpacked(path: Path, data: bytes, compression: int, n_bytes: int) -> bytes:
+    import imagecodecs
+
+    if compression == _NONE:
+        return data[:n_bytes]
+    if compression not in (_LZW, _ZSTD, _ZSTD_WITH_HEADER):
+        raise unreadable_kind(path, f"tiles packed by method {compression}", "plain, LZW, zstd or JPEG XR")
+    try:
+        if compression == _LZW:
+            return bytes(imagecodecs.lzw_decode(data, out=n_bytes))
+        skip, is_split = _zstd_header(path, data) if compression == _ZSTD_WITH_HEADER else (0, False)
+        plain = bytes(imagecodecs.zstd_decode(data[skip:], out=n_bytes))
+    except RuntimeError as error:  # what the decoders raise
+        raise refusal(path, f"a tile that cannot be unpacked ({str(error)[:60]})", "an intact tile") from error
+    if not is_split:
+        return plain
+    halves = np.frombuffer(plain, np.uint8).reshape(2, -1)  # all low bytes, then all high ones
+    return halves.T.tobytes()
+
+
+def _zstd_header(path: Path, data: bytes) -> tuple[int, bool]:
+    """Return the length of the header before the packed data, and whether low and high bytes were split."""
+    n = data[0] if data else 0
+    if n == 1:
+        return 1, False
+    if n == 3 and len(data) > 3 and data[1] == _HI_LO:
+        return 3, bool(data[2] & 1)
+    raise refusal(path, f"an unknown header of {n} bytes before a tile", "a header of 1 or 3 bytes")
+
+
+def _jpeg_xr(path: Path, data: bytes, shape: tuple[int, int]) -> AnyArray:
+    import imagecodecs
+
+    if _jpeg_xr_shape(data) != shape:  # asked before the decoder makes room for it
+        raise refusal(path, f"a picture of {_jpeg_xr_shape(data)} pixels in a tile", f"{shape} pixels")
+    try:
+        return np.asarray(imagecodecs.jpegxr_decode(data))
+    except RuntimeError as error:
+        raise refusal(path, f"a tile that cannot be unpacked ({str(error)[:60]})", "an intact tile") from error
+
+
+def _jpeg_xr_shape(data: bytes) -> tuple[int, int]:
+    """Return (height, width) as the picture's own header says; zeros where it says nothing."""
+    found = {_JXR_WIDTH: 0, _JXR_HEIGHT: 0}
+    if data[:3] == b"II\xbc" and len(data) >= 8:
+        start = struct.unpack_from("<I", data, 4)[0]
+        count = struct.unpack_from("<H", data, start)[0] if start + 2 <= len(data) else 0
+        for at in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
+            tag, kind = struct.unpack_from("<HH", data, at)
+            if tag in found:
+                found[tag] = struct.unpack_from("<H" if kind == 3 else "<I", data, at + 8)[0]
+    return found[_JXR_HEIGHT], found[_JXR_WIDTH]

@@ -1,0 +1,196 @@
+"""What the files of microscope makers share: several images, each of planes by time, channel and slice -> Volume."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from medseg.errors import MedsegError
+from medseg.io.choice import chosen_frame, chosen_image, frame_details
+from medseg.io.hashing import digest
+from medseg.io.image_space import RGB, AnyArray, pick_channel, pixel_grid, refusal
+from medseg.io.memory import check_size
+from medseg.io.options import Probe, ReadOptions, SeriesInfo
+from medseg.volume import Source, Volume
+
+MAX_XML_BYTES = 64 << 20
+_ODD_CONTENT = (
+    ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, AssertionError, ArithmeticError,
+    EOFError, NameError, SyntaxError, struct.error, zlib.error,  # NameError: a slip inside the parser of others
+)  # fmt: skip
+_REEXPORT = "Export the image from the microscope's program as OME-TIFF."
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scene:
+    """One image of a microscope's file; its planes are read when they are asked for.
+
+    Parameters
+    ----------
+    key, name : str
+        What it is chosen by, and what its maker calls it.
+    n_frames, n_slices, height, width : int
+    channels : tuple of str
+    n_samples : int
+        Values per pixel in each channel: 1, or 3 for colour.
+    dtype : numpy dtype
+    spacing_um : (3,) floats or None
+        Along (z, y, x).
+    plane : callable
+        (frame, channel, slice) -> array (n_samples, height, width).
+    problem : str
+        Why it cannot be read, where that is so.
+    """
+
+    key: str
+    name: str
+    n_frames: int
+    n_slices: int
+    height: int
+    width: int
+    channels: tuple[str, ...]
+    n_samples: int
+    dtype: np.dtype[np.generic]
+    spacing_um: tuple[float | None, float | None, float | None]
+    plane: Callable[[int, int, int], AnyArray]
+    problem: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the channels as they are read: colours count one by one."""
+        if self.n_samples == 1:
+            return self.channels
+        return RGB if len(self.channels) == 1 else tuple(f"{c} {s}" for c in self.channels for s in RGB)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of its grid: one slice is a flat image."""
+        return (self.height, self.width) if self.n_slices == 1 else (self.n_slices, self.height, self.width)
+
+    @property
+    def info(self) -> SeriesInfo:
+        """The image as a list of several shows it."""
+        size = " x ".join(str(n) for n in reversed(self.shape))
+        times = f", {self.n_frames} time points" if self.n_frames > 1 else ""
+        about = f"{self.name}, {size}, {len(self.names)} channel{'s'[: len(self.names) > 1]}{times}"
+        return SeriesInfo(self.key, about, self.n_frames * self.n_slices * len(self.channels), self.shape)
+
+
+def probe_scenes(path: Path, kind: str, scenes: Sequence[Scene], options: ReadOptions) -> Probe:
+    """Tell what the chosen image of a file is.
+
+    Raises
+    ------
+    InputError
+        If it is not clear which image or time point is meant, or the image cannot be read.
+    """
+    scene, _ = _chosen(path, scenes, options)
+    grid, notices = pixel_grid(path, scene.shape, scene.spacing_um[-len(scene.shape) :], _why(scene), options)
+    names = tuple(scene.names[c] for c in pick_channel(path, scene.names, options.channel))
+    n_bytes = grid.n_voxels * len(names) * scene.dtype.itemsize
+    check_size(path, n_bytes, options.max_bytes)
+    series = tuple(one.info for one in scenes) if len(scenes) > 1 else ()
+    return Probe(str(path), kind, grid, scene.dtype.name, names, n_bytes, series, notices, scene.n_frames)
+
+
+def read_scenes(path: Path, kind: str, scenes: Sequence[Scene], options: ReadOptions) -> Volume:
+    """Read the chosen image of a file into image space, (c, [z,] y, x).
+
+    Raises
+    ------
+    InputError
+        As `probe_scenes`, and if a plane is damaged or the file changes meanwhile.
+    """
+    found = probe_scenes(path, kind, scenes, options)
+    scene, frame = _chosen(path, scenes, options)
+    state, before = _state(path), digest(path)
+    kept = pick_channel(path, scene.names, options.channel)
+    out = np.empty((len(kept), scene.n_slices, scene.height, scene.width), scene.dtype)
+    for z in range(scene.n_slices):
+        stored: dict[int, AnyArray] = {}
+        for place, number in enumerate(kept):
+            channel, sample = divmod(number, scene.n_samples)
+            if channel not in stored:
+                stored = {channel: scene.plane(frame, channel, z)}
+            out[place, z] = stored[channel][sample]
+    if _state(path) != state:
+        raise refusal(path, "a file that changed while it was read", "a file that stays as it is")
+    details = dict(frame_details(scene.n_frames, frame))
+    if len(scenes) > 1:
+        details |= {"series": scene.key}
+    source = Source(str(path), kind, before.sha256, before.n_bytes, details)
+    return Volume(out.reshape(len(kept), *scene.shape), found.grid, found.channels, source, found.warnings)
+
+
+@contextmanager
+def maker_errors(path: Path, maker: str) -> Iterator[None]:
+    """Turn whatever a parser says about odd content into a refusal of a damaged file."""
+    try:
+        yield
+    except MedsegError:
+        raise
+    except _ODD_CONTENT as error:
+        found = f"content that does not fit together ({type(error).__name__}: {str(error)[:80]})"
+        raise refusal(path, found, f"an intact {maker} file") from error
+
+
+def parsed_xml(path: Path, text: str) -> ElementTree.Element:
+    """Return a maker's XML description; one that defines entities is refused.
+
+    Raises
+    ------
+    InputError
+        E_UNSAFE_CONTENT for entities, E_INPUT_UNREADABLE for XML that is not well formed.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise refusal(path, "an XML description that defines entities", "plain XML", code="E_UNSAFE_CONTENT")
+    try:
+        return ElementTree.fromstring(text)  # entities were refused above
+    except (ElementTree.ParseError, ValueError) as error:
+        raise refusal(path, f"a damaged XML description ({error})", "well-formed XML") from error
+
+
+def unreadable_kind(path: Path, found: str, expected: str) -> MedsegError:
+    """Return the refusal of a variant of a maker's format that is not read."""
+    return refusal(path, found, expected, code="E_INPUT_FORMAT", remedy=_REEXPORT)
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of channels: the given ones where all are there and differ, else numbers.
+
+    Examples
+    --------
+    >>> distinct(["DAPI", "GFP"]), distinct(["", "GFP"])
+    (('DAPI', 'GFP'), ('0', '1'))
+    """
+    told = tuple(name.strip() for name in names)
+    return told if all(told) and len(set(told)) == len(told) else tuple(str(c) for c in range(len(told)))
+
+
+def _chosen(path: Path, scenes: Sequence[Scene], options: ReadOptions) -> tuple[Scene, int]:
+    if not scenes:
+        raise refusal(path, "a file without images", "at least one image", code="E_INPUT_EMPTY")
+    scene = scenes[chosen_image(path, [(s.key, s.info.description) for s in scenes], options)]
+    if scene.problem:
+        found = f"the image {scene.name} with {scene.problem}"
+        raise refusal(path, found, "axes x, y, z, channel and time", code="E_DIMENSIONS_UNSUPPORTED", remedy=_REEXPORT)
+    return scene, chosen_frame(path, scene.n_frames, options)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """Return what differs when a file is written anew; hashing it twice would take long."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _why(scene: Scene) -> str:
+    if None in scene.spacing_um[1:]:
+        return "no pixel size is stored"
+    return "no distance between slices is stored" if scene.n_slices > 1 and scene.spacing_um[0] is None else ""
