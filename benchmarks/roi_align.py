@@ -1,10 +1,11 @@
 """RoIAlign: ours against two other ways to the same published definition, with the gradient of the features.
 
-    python benchmarks/roi_align.py [--boxes 384] [--rounds 3] [--threads 1]
+    python benchmarks/roi_align.py [--boxes 384] [--rounds 3] [--threads 1] [--torchvision]
 
 "grid_sample per box" looks up one box after the other. "all corners at once" gathers the features at every corner of
 every sample of every box into one array and sums, as implementations without a compiled operator do: its memory is
-what makes them unusable on a CPU. Boxes lie inside the image, where all conventions of the border agree.
+what makes them unusable on a CPU. --torchvision adds torchvision's own fallback in Python (2-D; `torchvision_alone.py`
+tells how to get it; it wants some GB). Boxes lie inside the image, where all conventions of the border agree.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from itertools import product
 from typing import Any
 
 from side_by_side import compare, describe, set_threads
+from torchvision_alone import torchvision_there
 
 SAMPLES = 2
 
@@ -106,6 +108,16 @@ def all_corners(given: Case) -> Any:
     return with_gradient(given, total.movedim(-1, 1))
 
 
+def torchvisions(given: Case) -> Any:
+    """Torchvision's fallback without compiled operators; it knows one stride for both axes."""
+    import torch
+    from torchvision.ops.roi_align import _roi_align
+
+    boxes = given.boxes[:, [1, 0, 3, 2]]  # x before y
+    boxes = torch.cat([given.which[:, None].to(boxes.dtype), boxes], dim=1)
+    return with_gradient(given, _roi_align(given.features, boxes, 1.0 / given.stride[0], *given.size, SAMPLES, True))
+
+
 def agreement(found: Any, expected: Any) -> str:
     values, gradients = (float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
     return f"differs by {values:.0e}, gradient by {gradients:.0e}"
@@ -116,11 +128,13 @@ def main() -> int:
     parser.add_argument("--boxes", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--torchvision", action="store_true")
     chosen = parser.parse_args()
     set_threads(chosen.threads)
     import torch
 
     torch.set_num_threads(chosen.threads)
+    with_torchvision = chosen.torchvision and torchvision_there()
     describe(chosen.threads, "torch")
     cases = {
         "2-D, 4 x 64 x 80 x 80, 7 x 7 bins": case((80, 80), (7, 7), (2, 2), chosen.boxes),
@@ -133,6 +147,8 @@ def main() -> int:
             "grid_sample per box": lambda given=given: box_by_box(given),
             "all corners at once": lambda given=given: all_corners(given),
         }
+        if with_torchvision and len(given.size) == 2:
+            ways["torchvision, plain Python"] = lambda given=given: torchvisions(given)
         compare(f"{len(given.boxes)} boxes, {name}, forward and backward", ways, agreement, chosen.rounds)
     return 0
 

@@ -65,6 +65,8 @@ class TrainingPlan(_Strict):
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     average: float = Field(default=0.998, ge=0, lt=1)
+    object_diameter: float | None = Field(default=None, gt=0)
+    """Detection: voxels of the finest axis that the median object is brought to; the usual number when absent."""
 
 
 class Plan(_Strict):

@@ -4,7 +4,8 @@
 
 DATASET holds images/, labels/ and meta.csv with the voxel spacing of each stack (``z:y:x``, or ? where nobody knows;
 then the voxels count as cubes). Flat items, and stacks whose references leave cells out or are cell walls instead of
-nuclei, are left out. A model that was trained on flat pictures sees each stack slice by slice in three directions.
+nuclei, are left out. A model that was trained on flat pictures sees each stack slice by slice in three directions; a
+detector of stacks gets each one resampled to the shape of the voxels that it was trained on, and always its true size.
 Prints a row per stack and writes OUT/scores.csv and OUT/NAME_instances.tif. --true-size tells the model the median
 diameter of the references, to see what a wrong estimate costs. TUNED names the stacks on which the numbers for stacks
 were chosen.
@@ -47,10 +48,15 @@ def main(arguments: list[str]) -> list[dict[str, Any]]:
         start = perf_counter()
         volume, truth = pair(given.dataset, item)
         size = true_diameter(truth)
-        maps = maps_of(volume, network, bundle.card, size if given.true_size else None, given.cache)
-        found = objects(maps, truth.grid, bundle.card)
+        if bundle.card.task == "detection":
+            found, step = detected(volume, network, bundle.card, size, given.true_size)
+        else:
+            maps = maps_of(volume, network, bundle.card, size if given.true_size else None, given.cache)
+            found, step = objects(maps, truth.grid, bundle.card), min(maps.grid.spacing)
         write(found, given.out / f"{item['id']}_instances.tif")
-        rows.append(row_of(item["id"], found, truth, maps, size) | {"seconds": round(perf_counter() - start)})
+        rows.append(row_of(item["id"], found, truth, step, size) | {"seconds": round(perf_counter() - start)})
+        if bundle.card.task == "detection":
+            rows[-1]["tuned_on"] = "no"
         print(f"| {' | '.join(str(rows[-1][name]) for name in HEADS)} |", flush=True)
     with (given.out / "scores.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, HEADS)
@@ -124,8 +130,35 @@ def objects(maps: Any, grid: Any, card: Any) -> Any:
     return finish(instances_on_steps(maps, grid, card_split(card, maps.grid)))
 
 
-def row_of(name: str, found: Any, truth: Any, maps: Any, size: float) -> dict[str, Any]:
-    """Return the scores of a stack.
+def detected(volume: Any, network: Any, card: Any, diameter: float, known: bool) -> tuple[Any, float]:
+    """Return what a detector finds in a stack, on the stack's grid, and the finest step that it worked at."""
+    import torch
+
+    from medseg.detection.segment import DetectOptions, segment_detections_steps
+    from medseg.labels import Instances, LabelMap
+    from medseg.ops.resample import resampled, resampled_labels
+    from medseg.progress import finish
+
+    flat = len(card.input.patch) < volume.grid.ndim
+    grid = volume.grid if flat else volume.grid.resampled(trained_shape(card, diameter))
+    options = DetectOptions(diameter=diameter if known or not flat else None)
+    given = volume if flat else resampled(volume, grid, order=1)
+    found = finish(segment_detections_steps(given, network, card, options=options, device=torch.device("cpu")))
+    assert found.instances is not None
+    array = found.instances.array
+    array = array if flat else resampled_labels(LabelMap(array, grid), volume.grid).array
+    return Instances(array, volume.grid, found.instances.segments, found.instances.classes), min(grid.spacing)
+
+
+def trained_shape(card: Any, diameter: float) -> tuple[float, ...]:
+    """Return the voxels at which objects of a diameter look to a detector as those of its training."""
+    shape = np.sqrt(np.array(card.fingerprint.spacing_low) * np.array(card.fingerprint.spacing_high))
+    wanted = diameter / float(card.split["diameter"])
+    return tuple((shape / shape.min() * wanted).tolist())
+
+
+def row_of(name: str, found: Any, truth: Any, working: float, size: float) -> dict[str, Any]:
+    """Return the scores of a stack, found at a finest step of `working`.
 
     ``f1_50_lenient`` forgives what is missed or found without a partner and smaller than a tenth of the median
     reference: slivers at the edges of a crop. ``diameter_true`` is that of the median reference in voxels of the
@@ -137,7 +170,7 @@ def row_of(name: str, found: Any, truth: Any, maps: Any, size: float) -> dict[st
     scores = instance_scores(found, truth)
     at = scores.at[0]
     step = min(truth.grid.spacing)
-    seen = size / min(maps.grid.spacing)
+    seen = size / working
     return {
         "stack": name,
         "tuned_on": "yes" if name in TUNED else "no",

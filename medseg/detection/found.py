@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,12 +54,14 @@ class Found:
     @property
     def start(self) -> Floats:
         """(n,) lowest edge of the box of all parts."""
-        return np.min([p.start for p in self.parts], axis=0)
+        first = self.parts[0].start
+        return first if len(self.parts) == 1 else np.min([p.start for p in self.parts], axis=0)
 
     @property
     def stop(self) -> Floats:
         """(n,) highest edge of the box of all parts."""
-        return np.max([p.stop for p in self.parts], axis=0)
+        first = self.parts[0].stop
+        return first if len(self.parts) == 1 else np.max([p.stop for p in self.parts], axis=0)
 
     @property
     def size(self) -> float:
@@ -136,28 +138,14 @@ def box_of(corner: Corner, mask: npt.NDArray[Any]) -> tuple[slice, ...]:
     return tuple(slice(a, a + n) for a, n in zip(corner, mask.shape, strict=True))
 
 
-def neighbours(found: Sequence[Found]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yield every place in `found` with the places of those whose boxes share something with its own.
-
-    Memory stays linear; work grows with the objects that lie side by side along the first axis.
-    """
-    if not found:
-        return
-    starts, stops = (np.array([getattr(f, name) for f in found]) for name in ("start", "stop"))
-    order = np.argsort(starts[:, 0], kind="stable")
-    begins, reach = starts[order, 0], float((stops - starts)[:, 0].max())
-    for i in range(len(found)):
-        near = order[np.searchsorted(begins, starts[i, 0] - reach) : np.searchsorted(begins, stops[i, 0])]
-        share = ((starts[near] < stops[i]) & (stops[near] > starts[i])).all(axis=1)
-        near = near[share]
-        yield i, np.sort(near[near != i])
-
-
 def _sampled(part: Part, low: npt.NDArray[Any], high: npt.NDArray[Any]) -> Grid32:
-    values = part.grid
-    for axis, (a, b) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
-        rows = _interpolation(float(part.start[axis]), float(part.stop[axis]), part.grid.shape[axis], a, b)
-        values = np.moveaxis(np.tensordot(rows, values, axes=(1, axis)), 0, axis)
+    values = part.grid.astype(np.float32)
+    edges = zip(part.start.tolist(), part.stop.tolist(), low.tolist(), high.tolist(), strict=True)
+    for start, stop, a, b in edges:
+        rows = _interpolation(start, stop, len(values), a, b)
+        rest = values.shape[1:]
+        # each axis comes first in its turn, and in the end all stand as they did
+        values = np.moveaxis((rows @ values.reshape(len(values), -1)).reshape(len(rows), *rest), 0, -1)
     return np.asarray(values, np.float32)
 
 
@@ -165,7 +153,7 @@ def _interpolation(start: float, stop: float, cells: int, low: int, high: int) -
     """Return the (voxels, cells) shares with which cells count in voxels; none in voxels outside the box."""
     way = (np.arange(low, high) + 0.5 - start) / max(stop - start, 1e-9)
     # rounded, so that a grid of the image's own voxels gives back its values exactly
-    place = np.clip(np.round(way * cells - 0.5, 9), 0, cells - 1)
+    place = np.minimum(np.maximum(np.round(way * cells - 0.5, 9), 0), cells - 1)
     below = np.minimum(place.astype(int), max(cells - 2, 0))
     rows = np.zeros((high - low, cells), np.float32)
     index = np.arange(high - low)

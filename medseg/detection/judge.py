@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,15 @@ from medseg.detection.found import Found, masked
 from medseg.detection.look import Looker, look_steps
 from medseg.instance.cases import InstanceCase
 from medseg.instance.scale import zoom_for
-from medseg.metrics.coco import Overlaps, box_overlaps, coco_scores, mask_overlaps, ranked_hits
+from medseg.metrics.coco import (
+    Overlaps,
+    box_overlaps,
+    coco_by_class,
+    coco_scores,
+    mask_overlaps,
+    of_class,
+    ranked_hits,
+)
 from medseg.progress import Pace, Steps
 
 LOWEST_SCORE = 0.05
@@ -23,6 +32,8 @@ LARGEST_SIDE = {2: 512, 3: 96}
 """Of larger tuning images the middle is looked at, by number of axes."""
 KNOTS = 12
 """Most lines of the table that says what a score is worth."""
+FEWEST_OBJECTS = 2 * KNOTS
+"""Of fewer no such table is made, and no class gets a threshold of its own."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,17 +60,37 @@ def judged_steps(cases: Sequence[InstanceCase], looker: Looker) -> Steps[list[Ju
     for done, case in enumerate(cases, 1):
         image, labels = at_size(case, max(looker.diameter))
         found, _ = yield from look_steps(image, looker)
-        judged.append(beside_truth(found, labels))
+        judged.append(beside_truth(found, labels, case.classes))
         yield pace.at(done)
     return judged
 
 
-def average_precisions(judged: Sequence[Judged]) -> dict[str, float]:
-    """Return the average precision of boxes and masks; ``score`` is the mean of the masks'. 0 without any object."""
+def average_precisions(judged: Sequence[Judged], names: Sequence[str] = ()) -> dict[str, float]:
+    """Return the average precision of boxes and masks; ``score`` is the mean of the masks'. 0 without any object.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+    names : sequence of str
+        Of the classes; of more than one, each class that has a true object gets its own line too.
+    """
     boxes, masks = (coco_scores([getattr(j, kind) for j in judged]) for kind in ("boxes", "masks"))
     named = {"box_ap": boxes.mean, "box_ap50": boxes.at_50, "mask_ap": masks.mean, "mask_ap50": masks.at_50}
     named = {name: float(np.nan_to_num(value)) for name, value in named.items()}
+    if len(names) > 1:
+        by_class = coco_by_class([j.masks for j in judged])
+        named |= {f"mask_ap50 {names[c - 1]}": scores.at_50 for c, scores in by_class.items()}
     return {**named, "score": named["mask_ap"]}
+
+
+def of_kind(judged: Sequence[Judged], class_id: int) -> list[Judged]:
+    """Return what was found of one class only, beside the true objects of this class."""
+    return [Judged(of_class(j.boxes, class_id), of_class(j.masks, class_id)) for j in judged]
+
+
+def n_true(judged: Sequence[Judged]) -> int:
+    """Return the number of true objects."""
+    return sum(len(j.masks.truth_classes) for j in judged)
 
 
 def best_threshold(judged: Sequence[Judged]) -> float:
@@ -67,8 +98,7 @@ def best_threshold(judged: Sequence[Judged]) -> float:
     total = np.zeros(0)
     for overlap in (0.5, 0.75):
         scores, hits = ranked_hits([j.masks for j in judged], overlap)
-        n_true = sum(len(j.masks.truth_classes) for j in judged)
-        f1 = 2.0 * np.cumsum(hits) / np.maximum(np.arange(1, len(hits) + 1) + n_true, 1)
+        f1 = 2.0 * np.cumsum(hits) / np.maximum(np.arange(1, len(hits) + 1) + n_true(judged), 1)
         total = f1 if not len(total) else total + f1
     if not len(total) or total.max() <= 0:
         return 0.5
@@ -85,7 +115,7 @@ def worth(judged: Sequence[Judged]) -> tuple[tuple[float, float], ...]:
     from scipy.optimize import isotonic_regression
 
     scores, hits = ranked_hits([j.masks for j in judged], 0.5)
-    if len(scores) < 2 * KNOTS:
+    if len(scores) < FEWEST_OBJECTS:
         return ()
     scores, hits = scores[::-1], hits[::-1]
     shares = isotonic_regression(hits.astype(float)).x
@@ -95,16 +125,26 @@ def worth(judged: Sequence[Judged]) -> tuple[tuple[float, float], ...]:
     return tuple((round(a, 4), round(b, 4)) for a, b in knots)
 
 
-def beside_truth(found: Sequence[Found], labels: npt.NDArray[np.int64]) -> Judged:
-    """Return the overlaps of objects with those of a label image."""
+def beside_truth(
+    found: Sequence[Found], labels: npt.NDArray[np.int64], kinds: npt.NDArray[Any] | None = None
+) -> Judged:
+    """Return the overlaps of objects with those of a label image.
+
+    Parameters
+    ----------
+    found : sequence of Found
+    labels : (*s) integer array
+    kinds : (m,) integer array, optional
+        Class of the objects 1 to m; without it all are of class 1.
+    """
     scores = np.array([f.score for f in found], np.float64)
     classes = np.array([f.class_id for f in found], np.int64)
     by_mask, ids = mask_overlaps([masked(f, labels.shape) for f in found], labels)
     truth = np.array([_box(labels, number) for number in ids]).reshape(len(ids), 2 * labels.ndim)
     boxes = np.array([[*f.start, *f.stop] for f in found]).reshape(len(found), 2 * labels.ndim)
-    ones = np.ones(len(ids), np.int64)
+    own = np.ones(len(ids), np.int64) if kinds is None else np.asarray(kinds, np.int64)[ids - 1]
     by_box = box_overlaps(boxes, truth)
-    return Judged(Overlaps(by_box, scores, classes, ones), Overlaps(by_mask, scores, classes, ones))
+    return Judged(Overlaps(by_box, scores, classes, own), Overlaps(by_mask, scores, classes, own))
 
 
 def at_size(case: InstanceCase, diameter: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:

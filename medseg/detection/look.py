@@ -49,6 +49,8 @@ class Looker:
         Axes along which mirrored tiles are looked at, too.
     half : bool
         Compute in float16 (CUDA) or bfloat16.
+    by_class : tuple of float
+        Least score of each class, none below `threshold`; empty where that holds for all.
     """
 
     network: MaskRCNN
@@ -58,6 +60,12 @@ class Looker:
     threshold: float = 0.5
     mirror_axes: tuple[int, ...] = ()
     half: bool = False
+    by_class: tuple[float, ...] = ()
+
+    def wants(self, found: Found) -> bool:
+        """Tell whether an object's score is high enough for its class."""
+        least = self.by_class[found.class_id - 1] if self.by_class else self.threshold
+        return found.score >= least
 
 
 def look_steps(
@@ -118,7 +126,7 @@ def _seen(tile: torch.Tensor, looker: Looker) -> list[Found]:
         with torch.autocast(looker.device.type, dtype=kind, enabled=looker.half):
             answer = looker.network.detect(turned[None].to(looker.device), settings=settings)[0]
         looks.append([flipped(f, axes, tile.shape[1:]) if axes else f for f in found_of(answer)])
-    return agreed(looks, threshold=looker.threshold)
+    return [f for f in agreed(looks, threshold=looker.threshold) if looker.wants(f)]
 
 
 def found_of(answer: Detections) -> list[Found]:

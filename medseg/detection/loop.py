@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from medseg.detection.begin import fill_encoder
 from medseg.detection.judge import LOWEST_SCORE, average_precisions, judged_steps
 from medseg.detection.look import Looker
-from medseg.detection.plan import DIAMETER, diameters
+from medseg.detection.plan import diameters, working_diameter
 from medseg.detection.targets import truth_of
 from medseg.instance.augment import draw_objects
 from medseg.instance.cases import InstanceCase
 from medseg.instance.loop import MOST_SCORED, Budget, batches_of, settings_of, spread
 from medseg.learn.fit import Batch, EpochReport, Objective, fit
+from medseg.learn.together import fabric_for
 from medseg.models.bundle import Bundle
 from medseg.nets.build import build
 from medseg.nets.device import fast_half
@@ -27,6 +28,8 @@ from medseg.nets.maskrcnn.network import MaskRCNN
 from medseg.nets.shape import Shape
 from medseg.planning import Plan
 from medseg.progress import finish
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -63,11 +66,11 @@ def fit_cases(
     # in volumes on a CPU bfloat16 gave gradients that are no numbers (torch 2.13)
     half = fast_half(device) and (device.type != "cpu" or len(plan.input.patch) == 2)
     precision: Any = "bf16-mixed" if half else "32-true"
-    fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
+    fabric = fabric_for(device, precision, budget.place)
     scored = spread(tuning, MOST_SCORED)
 
     def score(network: nn.Module) -> dict[str, float]:
-        return average_precisions(finish(judged_steps(scored, looker(network, plan, device))))
+        return average_precisions(finish(judged_steps(scored, looker(network, plan, device))), output_names(plan)[1:])
 
     return (
         yield from fit(
@@ -79,7 +82,8 @@ def fit_cases(
                 draw_objects,
                 groups=groups,
                 seed=budget.seed,
-                diameter=DIAMETER[len(plan.input.patch)],
+                place=budget.place,
+                diameter=working_diameter(plan),
             ),
             score,
             settings=settings_of(plan, budget),
@@ -95,13 +99,40 @@ def objective(fabric: Fabric, seed: int) -> Objective:
 
     def total(wrapped: nn.Module, batch: Batch, step: int) -> Tensor:
         images, labels = batch
-        network = cast("MaskRCNN", getattr(wrapped, "module", wrapped))
         generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
         with fabric.autocast():
-            parts = network.losses(images, [truth_of(own[0]) for own in labels], generator=generator)
+            parts = losses_of(wrapped, fabric)(
+                images, [truth_of(own[0], own[1]) for own in labels], generator=generator
+            )
         return torch.stack([part.float() for part in parts.values()]).sum()
 
     return total
+
+
+class _Whole(Generic[T]):
+    """A list that wrappers of the network hand on as it is; they take lists apart, and frozen values cannot be."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = tuple(items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items)
+
+    def __getitem__(self, index: int) -> T:
+        return self._items[index]
+
+
+def losses_of(wrapped: nn.Module, fabric: Fabric) -> Callable[..., dict[str, Tensor]]:
+    """Return the network's own losses; gradients of several processes are averaged of what passes the wrapper only."""
+    if fabric.world_size == 1:
+        return cast("MaskRCNN", getattr(wrapped, "module", wrapped)).losses
+    module = cast("Any", wrapped)
+    module.mark_forward_method("losses")
+    call = cast("Callable[..., dict[str, Tensor]]", module.losses)
+    return lambda images, truths, **given: call(images, _Whole(truths), **given)
 
 
 def begun(plan: Plan, bundle: Bundle | None) -> nn.Module:
@@ -129,10 +160,12 @@ def looker(network: nn.Module, plan: Plan, device: torch.device) -> Looker:
     """Return the network ready to look at images of the working size, down to the faintest objects."""
     low, high = plan.fingerprint.spacing_low, plan.fingerprint.spacing_high
     spacing = tuple((a * b) ** 0.5 for a, b in zip(low, high, strict=True))
+    usual = diameters(len(plan.input.patch), spacing)
+    scale = working_diameter(plan) / max(usual)
     return Looker(
         cast("MaskRCNN", network),
         plan.input.patch,
-        diameters(len(plan.input.patch), spacing),
+        tuple(d * scale for d in usual),
         device,
         threshold=LOWEST_SCORE,
         half=fast_half(device),

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from medseg.detection.found import Corner, Found, box_of, in_rank, masked, neighbours
+from medseg.detection.found import Corner, Found, in_rank, masked
+from medseg.detection.near import Floats, Ints, earlier, sharing_pairs
 from medseg.progress import Progress, Steps
 
 Box = tuple[slice, ...]
@@ -34,7 +35,7 @@ class MergeRule:
     margin : float
         A box that comes this close to a face of its tile, in voxels, is cut by it where the image goes on.
     covered : float
-        An object of whose mask better ones cover this share is none of its own.
+        An object of whose mask better ones of its class cover this share is none of its own.
     """
 
     same: float = 0.5
@@ -63,63 +64,80 @@ def merged_steps(tiles: Sequence[Tile], shape: tuple[int, ...], rule: MergeRule 
     """
     rule = rule or MergeRule()
     every = [(t, f) for t, tile in enumerate(tiles) for f in tile.found]
-    boxes, homes, found = [t.box for t in tiles], [t for t, _ in every], [f for _, f in every]
-    masks = _Masks(found, shape)
-    pairs = yield from _same_steps(found, homes, boxes, masks, rule)
-    cut = [_is_cut(f, boxes[t], shape, rule.margin) for f, t in zip(found, homes, strict=True)]
+    if not every:
+        return []
+    found, homes = [f for _, f in every], np.array([t for t, _ in every])
+    places = np.array([[[b.start for b in t.box], [b.stop for b in t.box]] for t in tiles], np.int64)
+    seen = _Seen(found, homes, places[homes], _Masks(shape))
+    pairs = yield from _same_steps(seen, rule)
+    cut = _are_cut(seen, shape, rule.margin)
     objects = [_one_of([(found[i], cut[i]) for i in group]) for group in _groups(len(found), pairs)]
     # a piece that no other tile knows must not push a whole object aside
-    return _uncovered(
-        in_rank([f for f, whole in objects if whole]) + in_rank([f for f, whole in objects if not whole]), shape, rule
-    )
+    ranked = in_rank([f for f, whole in objects if whole]) + in_rank([f for f, whole in objects if not whole])
+    return (yield from _uncovered_steps(ranked, seen.masks, rule))
 
 
 class _Masks:
     """Masks, made when they are asked for the first time."""
 
-    def __init__(self, found: Sequence[Found], shape: tuple[int, ...]) -> None:
-        self._found, self._shape = found, shape
-        self._made: dict[int, tuple[Corner, Mask]] = {}
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._made: dict[int, tuple[Found, Corner, Mask]] = {}
 
-    def within(self, i: int, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]) -> tuple[Mask, Box]:
-        """Return the part of a mask in a box, and its place in the box."""
-        corner, mask = self.of(i)
-        start = np.array(corner)
-        a, b = np.maximum(low, start), np.minimum(high, start + mask.shape)
-        b = np.maximum(a, b)
-        own = mask[tuple(slice(x, y) for x, y in zip(a - start, b - start, strict=True))]
-        return own, tuple(slice(x, y) for x, y in zip(a - low, b - low, strict=True))
+    def of(self, found: Found) -> tuple[Corner, Mask]:
+        if id(found) not in self._made:
+            # the object is kept as well: another one must not get its number
+            self._made[id(found)] = (found, *masked(found, self._shape))
+        return self._made[id(found)][1:]
 
-    def of(self, i: int) -> tuple[Corner, Mask]:
-        if i not in self._made:
-            self._made[i] = masked(self._found[i], self._shape)
-        return self._made[i]
-
-    def shared(self, i: int, j: int, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]) -> tuple[int, int, int]:
+    def shared(self, one: Found, two: Found, low: Sequence[int], high: Sequence[int]) -> tuple[int, int, int]:
         """Return the voxels of two masks within a box, and how many they share."""
-        (one, place), (two, other) = self.within(i, low, high), self.within(j, low, high)
-        both = tuple(slice(max(p.start, o.start), min(p.stop, o.stop)) for p, o in zip(place, other, strict=True))
-        sides = [tuple(slice(b.start - p.start, max(b.stop - p.start, 0)) for b, p in zip(both, q, strict=True))
-                 for q in (place, other)]  # fmt: skip
-        empty = any(b.stop <= b.start for b in both)
-        shared = 0 if empty else int(np.count_nonzero(one[sides[0]] & two[sides[1]]))
-        return int(np.count_nonzero(one)), int(np.count_nonzero(two)), shared
+        (corner, mask), (other_corner, other) = self.of(one), self.of(two)
+        own, theirs, mine, both = [], [], [], []
+        for a, n, b, m, first, last in zip(corner, mask.shape, other_corner, other.shape, low, high, strict=True):
+            start, stop = max(a, first), min(a + n, last)
+            begin, end = max(b, first), min(b + m, last)
+            own.append(slice(start - a, max(stop - a, start - a)))
+            theirs.append(slice(begin - b, max(end - b, begin - b)))
+            start, stop = max(start, begin), min(stop, end)
+            mine.append(slice(start - a, max(stop - a, start - a)))
+            both.append(slice(start - b, max(stop - b, start - b)))
+        shared = int(np.count_nonzero(mask[tuple(mine)] & other[tuple(both)]))
+        return int(np.count_nonzero(mask[tuple(own)])), int(np.count_nonzero(other[tuple(theirs)])), shared
 
 
-def _same_steps(
-    found: Sequence[Found], homes: Sequence[int], boxes: Sequence[Box], masks: _Masks, rule: MergeRule
-) -> Steps[list[tuple[int, int]]]:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Seen:
+    """Findings of all tiles, the tile of each, and the (k, 2, n) first and last edges of these tiles."""
+
+    found: Sequence[Found]
+    homes: Ints
+    boxes: Ints
+    masks: _Masks
+
+
+def _edges(found: Sequence[Found]) -> tuple[Floats, Floats]:
+    return np.array([f.start for f in found]), np.array([f.stop for f in found])
+
+
+def _same_steps(seen: _Seen, rule: MergeRule) -> Steps[list[tuple[int, int]]]:
+    """Return the pairs of findings that are one object."""
+    found, homes = seen.found, seen.homes
+    near = sharing_pairs(*_edges(found))
+    kinds = np.array([f.class_id for f in found])
+    one, two = near.T
+    near = near[(homes[one] != homes[two]) & (kinds[one] == kinds[two])]
+    lows = np.maximum(seen.boxes[near[:, 0], 0], seen.boxes[near[:, 1], 0])
+    highs = np.maximum(np.minimum(seen.boxes[near[:, 0], 1], seen.boxes[near[:, 1], 1]), lows)
     pairs: list[tuple[float, float, int, int]] = []
-    for i, near in neighbours(found):
-        for j in near.tolist():
-            if j > i and homes[i] != homes[j] and found[i].class_id == found[j].class_id:
-                zone = _zone(boxes[homes[i]], boxes[homes[j]])
-                a, b, shared = masks.shared(i, j, *zone)
-                if shared and shared >= rule.same * (a + b - shared):
-                    pairs.append((-shared / (a + b - shared), abs(found[i].score - found[j].score), i, j))
-        if i % _REPORTED == 0:
-            yield Progress("joining the tiles", i, len(found))
-    return _one_to_one(sorted(pairs), homes)
+    zones = zip(near.tolist(), lows.tolist(), highs.tolist(), strict=True)
+    for number, ((i, j), low, high) in enumerate(zones):
+        a, b, shared = seen.masks.shared(found[i], found[j], low, high)
+        if shared and shared >= rule.same * (a + b - shared):
+            pairs.append((-shared / (a + b - shared), abs(found[i].score - found[j].score), i, j))
+        if number % _REPORTED == 0:
+            yield Progress("joining the tiles", number, len(near))
+    return _one_to_one(sorted(pairs), homes.tolist())
 
 
 def _one_to_one(pairs: list[tuple[float, float, int, int]], homes: Sequence[int]) -> list[tuple[int, int]]:
@@ -133,16 +151,11 @@ def _one_to_one(pairs: list[tuple[float, float, int, int]], homes: Sequence[int]
     return kept
 
 
-def _zone(one: Box, two: Box) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    low = np.array([max(a.start, b.start) for a, b in zip(one, two, strict=True)])
-    return low, np.maximum(low, [min(a.stop, b.stop) for a, b in zip(one, two, strict=True)])
-
-
-def _is_cut(found: Found, box: Box, shape: tuple[int, ...], margin: float) -> bool:
-    low, high = np.array([b.start for b in box]), np.array([b.stop for b in box])
-    before = (low > 0) & (found.start < low + margin)
-    after = (high < np.array(shape)) & (found.stop > high - margin)
-    return bool((before | after).any())
+def _are_cut(seen: _Seen, shape: tuple[int, ...], margin: float) -> list[bool]:
+    """Tell of each finding whether a face of its tile behind which the image goes on cuts it."""
+    (starts, stops), low, high = _edges(seen.found), seen.boxes[:, 0], seen.boxes[:, 1]
+    cut = ((low > 0) & (starts < low + margin)) | ((high < np.array(shape)) & (stops > high - margin))
+    return [bool(own.any()) for own in cut]
 
 
 def _groups(n: int, pairs: list[tuple[int, int]]) -> Iterator[list[int]]:
@@ -150,8 +163,6 @@ def _groups(n: int, pairs: list[tuple[int, int]]) -> Iterator[list[int]]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if n == 0:
-        return
     ends = np.array(pairs, np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends), np.bool_), (ends[:, 0], ends[:, 1])), shape=(n, n))
     _, group = connected_components(graph, directed=False)
@@ -170,17 +181,21 @@ def _one_of(group: list[tuple[Found, bool]]) -> tuple[Found, bool]:
     return Found(tuple(p for f in pieces for p in f.parts), best.class_id, best.score), len(pieces) > 1
 
 
-def _uncovered(ranked: list[Found], shape: tuple[int, ...], rule: MergeRule) -> list[Found]:
-    """Return the objects, best first, without those that better ones cover."""
-    masks = _Masks(ranked, shape)
-    kept: dict[int, Found] = {}
-    for i, near in neighbours(ranked):
-        corner, mask = masks.of(i)
+def _uncovered_steps(ranked: list[Found], masks: _Masks, rule: MergeRule) -> Steps[list[Found]]:
+    """Return the objects, best first, without those that better ones of their class cover.
+
+    Objects of different classes may lie upon each other: a small one on a large one is no second finding of it.
+    """
+    kept = np.zeros(len(ranked), np.bool_)
+    kinds = np.array([f.class_id for f in ranked])
+    for i, near in enumerate(earlier(sharing_pairs(*_edges(ranked)), len(ranked))):
+        corner, mask = masks.of(ranked[i])
         if not mask.any():
             continue
-        box = box_of(corner, mask)
-        low, high = np.array([b.start for b in box]), np.array([b.stop for b in box])
+        high = [a + n for a, n in zip(corner, mask.shape, strict=True)]
         most = rule.covered * np.count_nonzero(mask)
-        if all(masks.shared(i, j, low, high)[2] < most for j in near.tolist() if j in kept):
-            kept[i] = ranked[i]
-    return list(kept.values())
+        better = near[kept[near] & (kinds[near] == kinds[i])].tolist()
+        kept[i] = all(masks.shared(ranked[i], ranked[j], corner, high)[2] < most for j in better)
+        if i % _REPORTED == 0:
+            yield Progress("joining the tiles", i, len(ranked))
+    return [f for f, own in zip(ranked, kept.tolist(), strict=True) if own]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, cast
 
 import numpy as np
@@ -12,10 +13,12 @@ from medseg.instance.plan import plan_steps as instance_plan_steps
 from medseg.instance.scale import REFERENCE_DIAMETER
 from medseg.instance.targets import relative_spacing
 from medseg.io.dataset import Dataset
+from medseg.io.object_classes import read_object_classes
+from medseg.io.read import read_labels
 from medseg.models.card import Architecture
 from medseg.nets.maskrcnn.options import around
 from medseg.planning import Plan
-from medseg.progress import Steps
+from medseg.progress import Pace, Steps
 
 ARCHITECTURE = "maskrcnn"
 DIAMETER = {2: REFERENCE_DIAMETER, 3: 16.0}
@@ -33,12 +36,42 @@ def plan_steps(dataset: Dataset, *, name: str, target: Literal["cpu", "gpu"] = "
     Parameters
     ----------
     dataset : Dataset
-        Labels number the objects.
+        Labels number the objects; ``classes/`` may tell several kinds of them apart.
     name : str
     target : {"cpu", "gpu"}
     """
     plan = yield from instance_plan_steps(dataset, name=name, target=target)
+    shares = yield from class_shares_steps(dataset)
+    if shares:
+        names = {c: dataset.object_classes.get(c, f"class_{c}") for c in shares}
+        plan = plan.model_copy(update={"classes": names, "class_share": shares})
     return as_detection(plan, target)
+
+
+def class_shares_steps(dataset: Dataset) -> Steps[dict[int, float]]:
+    """Return which share of the voxels each class of objects fills, of those classes that there are.
+
+    Empty where nothing tells the classes of the objects.
+
+    Raises
+    ------
+    InputError
+        If an object has no class or two, or a class is unknown.
+    """
+    if not any(case.classes for case in dataset.cases):
+        return {}
+    counts: Counter[int] = Counter()
+    total = 0
+    pace = Pace("reading the classes of the objects", len(dataset.cases))
+    for done, case in enumerate(dataset.cases, 1):
+        labels = read_labels(case.label)
+        class_of = read_object_classes(case.classes, labels, dataset.object_classes)
+        total += labels.array.size
+        for number, n in zip(*np.unique(labels.array, return_counts=True), strict=True):
+            if number > 0:
+                counts[class_of[int(number)]] += int(n)
+        yield pace.at(done)
+    return {c: counts[c] / total for c in sorted(counts)}
 
 
 def as_detection(plan: Plan, target: Literal["cpu", "gpu"] = "cpu") -> Plan:
@@ -80,6 +113,11 @@ def diameters(n_axes: int, spacing: tuple[float, ...]) -> tuple[float, ...]:
     (8.0, 16.0, 16.0)
     """
     return tuple(DIAMETER[n_axes] / step for step in relative_spacing(spacing))
+
+
+def working_diameter(plan: Plan) -> float:
+    """Return the diameter, in voxels of the finest axis, that the median object of an image is brought to."""
+    return plan.training.object_diameter or DIAMETER[len(plan.input.patch)]
 
 
 def check_plan(plan: Plan) -> Plan:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from medseg.detection.found import Found, Part, in_rank
+from medseg.detection.near import earlier, sharing_pairs
 
 SAME_BOX = 0.5
 """Least overlap (IoU) of boxes of different looks that are one object."""
-
-
-@dataclass(slots=True)
-class _Bundle:
-    members: list[Found]
-    looks: set[int] = field(default_factory=set)
-
-    @property
-    def box(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.members[0].start, self.members[0].stop
 
 
 def agreed(looks: Sequence[Sequence[Found]], *, threshold: float) -> list[Found]:
@@ -35,25 +25,33 @@ def agreed(looks: Sequence[Sequence[Found]], *, threshold: float) -> list[Found]
     """
     if len(looks) == 1:
         return list(looks[0])
-    bundles: list[_Bundle] = []
     home = {id(f): number for number, look in enumerate(looks) for f in look}
-    for found in in_rank([f for look in looks for f in look]):
-        best = max(
-            (b for b in bundles if home[id(found)] not in b.looks and b.members[0].class_id == found.class_id),
-            key=lambda b: _overlap(b, found),
-            default=None,
-        )
-        if best is None or _overlap(best, found) < SAME_BOX:
-            best = _Bundle([])
-            bundles.append(best)
-        best.members.append(found)
-        best.looks.add(home[id(found)])
-    fused = [_fused(b.members, len(looks)) for b in bundles]
+    ranked = in_rank([f for look in looks for f in look])
+    if not ranked:
+        return []
+    starts, stops = np.array([f.start for f in ranked]), np.array([f.stop for f in ranked])
+    bundles: dict[int, list[Found]] = {}
+    for place, near in enumerate(earlier(sharing_pairs(starts, stops), len(ranked))):
+        found = ranked[place]
+        leader = _best_of([i for i in near.tolist() if i in bundles and _fits(found, bundles[i], home)], ranked, found)
+        bundles.setdefault(place if leader is None else leader, []).append(found)
+    fused = [_fused(members, len(looks)) for members in bundles.values()]
     return in_rank([f for f in fused if f.score >= threshold])
 
 
-def _overlap(bundle: _Bundle, found: Found) -> float:
-    (start, stop), (own_start, own_stop) = bundle.box, (found.start, found.stop)
+def _fits(found: Found, members: list[Found], home: dict[int, int]) -> bool:
+    """Tell whether an object may join others: of their class, and none of them from its own look."""
+    return members[0].class_id == found.class_id and all(home[id(m)] != home[id(found)] for m in members)
+
+
+def _best_of(leaders: list[int], ranked: Sequence[Found], found: Found) -> int | None:
+    """Return which of the objects that lead others has most in common with one; None where that is not enough."""
+    best = max(leaders, key=lambda i: _overlap(ranked[i], found), default=None)
+    return None if best is None or _overlap(ranked[best], found) < SAME_BOX else best
+
+
+def _overlap(one: Found, two: Found) -> float:
+    (start, stop), (own_start, own_stop) = (one.start, one.stop), (two.start, two.stop)
     shared = float(np.prod(np.clip(np.minimum(stop, own_stop) - np.maximum(start, own_start), 0, None)))
     both = float(np.prod(stop - start) + np.prod(own_stop - own_start))
     return shared / max(both - shared, 1e-9)

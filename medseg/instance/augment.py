@@ -63,11 +63,12 @@ def draw(case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tupl
 
 
 def draw_objects(case: InstanceCase, drawing: Drawing, *, seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return the same (3, *patch) image as `draw`, and its (1, *patch) int64 label image."""
+    """Return the same (3, *patch) image as `draw`, and (2, *patch) int64 numbers and classes of the objects."""
     rng = np.random.default_rng(seed)
     zoom, turn = _pose(case, drawing, rng)
     image, labels, _ = _resampled(case, _centre(case, drawing, zoom, rng), turn / zoom, drawing.patch)
-    return torch.from_numpy(disturbed(image, case.look == "colour", rng)), torch.from_numpy(labels[None])
+    classes = np.append(0, case.classes)[labels]
+    return torch.from_numpy(disturbed(image, case.look == "colour", rng)), torch.from_numpy(np.stack([labels, classes]))
 
 
 def weights(labels: npt.NDArray[Any], *, reach: int = 2, most: float = 4.0) -> Floats:

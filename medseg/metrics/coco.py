@@ -66,12 +66,36 @@ def coco_scores(images: Sequence[Overlaps], *, most: int | None = None) -> CocoS
     >>> coco_scores([Overlaps(np.array([[0.8]]), np.array([0.9]), one, one)]).at_75
     1.0
     """
-    classes = np.unique(np.concatenate([np.zeros(0, np.int64), *(i.truth_classes for i in images)]))
-    if not len(classes):
+    rows = [_of_class(images, c, most) for c in _true_classes(images)]
+    if not rows:
         return CocoScores(float("nan"), float("nan"), float("nan"))
-    table = np.array([_of_class(images, int(c), most) for c in classes]).mean(axis=0)
-    places = [THRESHOLDS.index(t) for t in (0.5, 0.75)]
-    return CocoScores(float(table.mean()), *(float(table[p]) for p in places))
+    return _summed_up(np.array(rows).mean(axis=0))
+
+
+def coco_by_class(images: Sequence[Overlaps], *, most: int | None = None) -> dict[int, CocoScores]:
+    """Return the average precision of each class that has a true object; their mean is that of `coco_scores`.
+
+    Parameters
+    ----------
+    images : sequence of Overlaps
+    most : int, optional
+        Best detections of an image and class that count.
+
+    Examples
+    --------
+    >>> one, two = np.array([1, 2]), np.array([0.9, 0.8])
+    >>> {c: s.at_50 for c, s in coco_by_class([Overlaps(np.diag([0.8, 0.3]), two, one, one)]).items()}
+    {1: 1.0, 2: 0.0}
+    """
+    return {c: _summed_up(_of_class(images, c, most)) for c in _true_classes(images)}
+
+
+def of_class(image: Overlaps, class_id: int) -> Overlaps:
+    """Return what was found of one class beside the true objects of this class."""
+    rows, columns = image.classes == class_id, image.truth_classes == class_id
+    return Overlaps(
+        image.iou[np.ix_(rows, columns)], image.scores[rows], image.classes[rows], image.truth_classes[columns]
+    )
 
 
 def box_overlaps(found: npt.NDArray[Any], truth: npt.NDArray[Any]) -> Floats:
@@ -139,6 +163,16 @@ def ranked_hits(images: Sequence[Overlaps], threshold: float) -> tuple[Floats, n
     every, right = np.concatenate(scores), np.concatenate(hits)
     ranks = np.argsort(-every, kind="stable")
     return every[ranks], right[ranks]
+
+
+def _true_classes(images: Sequence[Overlaps]) -> list[int]:
+    found: list[int] = np.unique(np.concatenate([np.zeros(0, np.int64), *(i.truth_classes for i in images)])).tolist()
+    return found
+
+
+def _summed_up(table: Floats) -> CocoScores:
+    places = [THRESHOLDS.index(t) for t in (0.5, 0.75)]
+    return CocoScores(float(table.mean()), *(float(table[p]) for p in places))
 
 
 def _of_class(images: Sequence[Overlaps], class_id: int, most: int | None) -> Floats:

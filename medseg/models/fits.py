@@ -63,8 +63,7 @@ def wants(card: ModelCard) -> str:
     axes = len(spec.patch)
     if card.task != "semantic":
         what = "a micrograph or picture" if spec.space == "image" else "a scan of a patient"
-        flat = "flat" if card.task == "detection" else "flat or a stack"
-        return f"{what}, grey or in colour, {flat if axes == 2 else 'a stack'}"
+        return f"{what}, grey or in colour, {'flat or a stack' if axes == 2 else 'a stack'}"
     what = "scan of a patient" if spec.space == "patient" else "micrograph or picture"
     several = f" with {len(spec.channels)} channels ({', '.join(spec.channels)})" if len(spec.channels) > 1 else ""
     return f"a {axes}-D {what}{several}"
@@ -116,7 +115,7 @@ def _wrong_kind(card: ModelCard, volume: Volume, modality: str) -> str | None:
     spec, grid = card.input, volume.grid
     axes = len(spec.patch)
     objects = card.task != "semantic"
-    if grid.ndim < axes or (grid.ndim > axes and card.task != "instance"):
+    if grid.ndim < axes or (grid.ndim > axes and not objects):
         return f"a {grid.ndim}-D image"
     # objects are looked for in whatever holds them; micrographs are kept as NIfTI too
     if grid.space != spec.space and not objects:

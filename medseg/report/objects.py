@@ -1,4 +1,4 @@
-"""Separate objects in a picture: each outlined in its own colour, those that need eyes in one signal colour."""
+"""Separate objects in a picture: each outlined in its own colour, or its class's; those that need eyes in one other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from medseg.labels import HARMLESS_FLAGS, Instances
-from medseg.report.colours import Colour
+from medseg.report.colours import Colour, colour
 from medseg.report.lettering import write_text
 from medseg.report.panel import Picture
 
@@ -41,6 +41,8 @@ def needs_eyes(flags: tuple[str, ...]) -> bool:
 def outlined(picture: Picture, plane: npt.NDArray[Any], instances: Instances, *, numbers: bool = True) -> Picture:
     """Return an RGB picture with every object of a slice outlined and, where there is room, numbered.
 
+    Where the objects of the whole image are of several classes, the colour of an outline is that of the class.
+
     Parameters
     ----------
     picture : (height, width, 3) uint8 array
@@ -59,11 +61,32 @@ def outlined(picture: Picture, plane: npt.NDArray[Any], instances: Instances, *,
     fine = _enlarged(small, (height * _FINE, width * _FINE))
     cover = np.where(fine > 0, np.where(_edge(fine), 1.0, _TINT), _shade(fine)).astype(np.float32)
     flagged = {segment.id for segment in instances.segments if needs_eyes(segment.flags)}
-    table = np.array([(0, 0, 0), *(FLAGGED if i in flagged else _calm(int(i)) for i in present)], np.float32)
+    kinds = classes_apart(instances)
+    table = np.array(
+        [(0, 0, 0), *(FLAGGED if i in flagged else colour(kinds[i]) if i in kinds else _calm(int(i)) for i in present)],
+        np.float32,
+    )
     paint = _averaged(table[fine] * cover[..., None])
     bare = 1.0 - _averaged(cover[..., None])
     drawn = np.clip(picture * bare + paint + 0.5, 0, 255).astype(np.uint8)
     return _numbered(drawn, small, present) if numbers and len(present) <= MOST_NUMBERS else drawn
+
+
+def classes_apart(instances: Instances) -> dict[int, int]:
+    """Return the class of each object where there are several classes; empty where there is one.
+
+    Examples
+    --------
+    >>> from medseg.grid import image_grid
+    >>> from medseg.labels import Segment
+    >>> labels, grid = np.array([[4, 9]]), image_grid((1, 2), (1.0, 1.0), "px")
+    >>> classes_apart(Instances(labels, grid, (Segment(4, 1), Segment(9, 2))))
+    {4: 1, 9: 2}
+    >>> classes_apart(Instances(labels, grid, (Segment(4, 1), Segment(9, 1))))
+    {}
+    """
+    kinds = {segment.id: segment.class_id for segment in instances.segments}
+    return kinds if len(set(kinds.values())) > 1 else {}
 
 
 def _calm(number: int) -> Colour:

@@ -43,7 +43,8 @@ def overlay(volume: Volume, labels: Labels, *, title: str | None = None) -> Imag
     Patient space: a row each for axial, coronal and sagittal slices, in radiological orientation (patient right on the
     picture's left, front or head up); first the fullest slice bare, then the same and others outlined. Micrographs:
     the picture bare and outlined, or three cuts through a stack. Sizes are true to the spacing. Objects are outlined
-    one by one and numbered as in their table; those with a flag that asks for a look have one signal colour.
+    one by one and numbered as in their table, by class where there are several; those with a flag that asks for a look
+    have one signal colour.
 
     Parameters
     ----------
@@ -173,7 +174,8 @@ def _legend_of_objects(found: Instances) -> tuple[Entry, ...]:
     entries = [Entry("objects", str(n))]
     if len(by_class) > 1:
         names = {c: found.classes.get(c, f"class {c}") for c in by_class}
-        entries += [Entry(names[c] if is_readable(names[c]) else f"class {c}", str(by_class[c])) for c in sorted(names)]
+        shown = {c: name if is_readable(name) else f"class {c}" for c, name in sorted(names.items())}
+        entries += [Entry(name, str(by_class[c]), colour(c)) for c, name in shown.items()]
     signal = sum(needs_eyes(segment.flags) for segment in found.segments)
     if signal:
         entries.append(Entry("need a look", str(signal), FLAGGED))

@@ -5,12 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from detection.bright_parts import BrightParts, card
+from detection.bright_parts import CELLS, BrightParts, card
 
 from medseg.detection.look import Looker, look_steps, tile_boxes
 from medseg.detection.segment import DetectOptions, segment_detections_steps
-from medseg.errors import InputError, OutputError, UsageError
+from medseg.errors import OutputError, UsageError
 from medseg.grid import image_grid
+from medseg.nets.maskrcnn.values import Detections
 from medseg.pipeline import Model, SegmentOptions, segment_steps
 from medseg.progress import FinishEarly, finish
 from medseg.volume import Volume
@@ -106,6 +107,29 @@ def test_overlapping_objects_are_kept_one_by_one_when_asked():
         assert own[mask.mask].mean() > 0.99
 
 
+class TwoUponEachOther(BrightParts):
+    def _parts(self, image):
+        boxes = torch.tensor([[10.0, 10.0, 40.0, 40.0], [10.0, 28.0, 40.0, 58.0]])
+        kinds = torch.ones(2, dtype=torch.long)
+        return Detections(boxes, torch.tensor([0.9, 0.8]), kinds, torch.ones(2, CELLS, CELLS))
+
+
+def test_masks_that_overlap_keep_what_they_share_while_a_voxel_has_one_owner():
+    volume = picture(discs((64, 64), 12, 30))
+    options = SegmentOptions(diameter=32.0, overlapping=True)
+    found = finish(segment_steps(volume, Model(card(), "0" * 64, TwoUponEachOther(), "cpu"), options))
+    one, two = found.masks
+    assert [m.score for m in found.masks] == [0.9, 0.8]
+    assert one.mask.sum() == two.mask.sum() == 30 * 30
+    both = np.zeros((2, 64, 64), bool)
+    for layer, mask in zip(both, found.masks, strict=True):
+        layer[mask.box] = mask.mask
+    assert np.count_nonzero(both.all(axis=0)) == 30 * 12
+    assert np.count_nonzero(found.instances.array == two.id) == 30 * 18
+    without = finish(segment_steps(volume, Model(card(), "0" * 64, TwoUponEachOther(), "cpu")))
+    assert without.masks == ()
+
+
 def test_an_empty_image_has_no_objects():
     prediction, _ = found_in(Volume(np.zeros((1, 70, 80), np.float32), image_grid((70, 80), (1.0, 1.0), "px"), ("a",)))
     assert prediction.instances.segments == ()
@@ -119,12 +143,6 @@ def test_flags_tell_which_objects_the_border_cuts():
     flags = [s.flags for s in prediction.instances.segments]
     assert ("touches_border",) in flags
     assert () in flags
-
-
-def test_a_stack_is_refused_by_a_detector_of_flat_images():
-    stack = Volume(np.zeros((1, 5, 30, 30), np.float32), image_grid((5, 30, 30), (1.0, 1.0, 1.0), "um"), ("a",))
-    with pytest.raises(InputError, match="3 axes"):
-        finish(segment_detections_steps(stack, BrightParts(2), card(2), options=DetectOptions(), device=CPU))
 
 
 def test_an_answer_that_is_no_number_is_refused():

@@ -169,6 +169,55 @@ def test_odd_label_images_can_be_learned_from(labels, touching_discs):
     assert torch.isfinite(total)
 
 
+def far_apart():
+    labels = np.zeros((64, 64), np.int64)
+    labels[4:20, 4:20], labels[30:50, 30:50] = 2**24, 2**24 + 1  # float32 holds them as one number
+    return labels
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.zeros((64, 64), np.uint8),
+        np.pad(np.array([[5]], np.uint8), 31),
+        np.full((300, 280), 9, np.uint8),
+        (np.arange(128 * 128) // 4).reshape(128, 128),
+        far_apart(),
+    ],
+    ids=["nothing", "one pixel", "larger than the patch", "thousands", "numbers far apart"],
+)
+def test_odd_cases_pass_from_the_label_image_to_a_finite_loss(labels, touching_discs):
+    from medseg.detection.loop import new_network
+    from medseg.instance.augment import Drawing, draw_objects
+    from medseg.instance.cases import make_case
+
+    image = np.repeat((labels > 0)[None].astype(np.float32), 3, axis=0)
+    case = make_case("odd", image, labels, (1.0, 1.0), "dark ground")
+    assert len(case.classes) == len(case.objects) == case.labels.max() == len(set(np.unique(labels)) - {0})
+    drawn, target = draw_objects(case, Drawing((64, 64)), seed=(0, 1))
+    network = new_network(tiny_plan(touching_discs)).train()
+    truth = truth_of(target[0], target[1])
+    parts = network.losses(drawn[None], [truth], generator=torch.Generator().manual_seed(0))
+    total = sum(parts.values())
+    total.backward()
+    assert torch.isfinite(total)
+
+
+def test_the_classes_of_a_patch_are_those_of_its_objects():
+    from medseg.instance.augment import Drawing, draw_objects
+    from medseg.instance.cases import make_case
+
+    labels = far_apart()
+    image = np.repeat((labels > 0)[None].astype(np.float32), 3, axis=0)
+    case = make_case("two", image, labels, (1.0, 1.0), "dark ground", {2**24: 2, 2**24 + 1: 1})
+    seen = set()
+    for number in range(6):
+        _, target = draw_objects(case, Drawing((64, 64)), seed=(0, number))
+        truth = truth_of(target[0], target[1])
+        seen |= set(zip(truth.ids.tolist(), truth.classes.tolist(), strict=True))
+    assert seen == {(1, 2), (2, 1)}
+
+
 def test_slivers_stay_in_the_image_without_a_class():
     labels = torch.zeros(20, 20, dtype=torch.long)
     labels[0, :5], labels[5:12, 5:12] = 900, 7
@@ -201,7 +250,7 @@ def test_the_command_line_trains_counts_and_says_where_it_does_not(touching_disc
 def test_count_picks_the_detector_of_nuclei(tmp_path, touching_discs, monkeypatch):
     asked = []
 
-    def load(name, *, device):
+    def load(name, *, device, backend):
         asked.append(name)
         raise MedsegError("E_USAGE", found="x", expected="y", not_done="z", remedy="w")
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from medseg.detection.found import Found, Part, flipped, masked, moved, neighbours, probabilities
+from medseg.detection.found import Found, Part, flipped, masked, moved, probabilities
 from medseg.detection.merge import MergeRule, Tile, merged_steps
+from medseg.detection.near import earlier, sharing_pairs
 from medseg.detection.paste import pasted_steps
 from medseg.ops.tiles import tiles
 from medseg.progress import Progress, finish
@@ -123,16 +124,26 @@ def test_many_objects_report_progress_and_can_be_left():
     steps.close()
 
 
-def test_neighbours_are_those_whose_boxes_share_something():
-    found = ellipsoids(3, (60, 60, 20), 40, 6.0)
-    pairs = {(i, j) for i, near in neighbours(found) for j in near.tolist()}
-    truth = {
-        (i, j)
-        for i, a in enumerate(found)
-        for j, b in enumerate(found)
-        if i != j and ((a.start < b.stop) & (b.start < a.stop)).all()
-    }
-    assert pairs == truth
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("giants", [0, 2])
+def test_sharing_boxes_are_those_of_the_comparison_of_all_with_all(seed, giants):
+    rng = np.random.default_rng(seed)
+    starts = np.round(rng.uniform(-20, 60, (70, 2 + seed % 2)), seed % 3)  # edges that meet share nothing
+    sizes = np.round(rng.uniform(0.5, 9, starts.shape) * np.array([1, 3, 1])[: starts.shape[1]], seed % 3)
+    sizes[:giants] = 4000.0
+    stops = starts + sizes
+    near = (starts[:, None] < stops[None]).all(2) & (starts[None] < stops[:, None]).all(2)
+    pairs = sharing_pairs(starts, stops)
+    assert pairs.tolist() == np.argwhere(np.triu(near, 1)).tolist()
+    assert [own.tolist() for own in earlier(pairs, 70)] == [np.flatnonzero(near[:j, j]).tolist() for j in range(70)]
+
+
+def test_a_small_object_of_another_class_upon_a_large_one_stays():
+    large = Found((Part(np.zeros(2), np.array([20.0, 20.0]), np.ones((4, 4), np.float32)),), 1, 0.9)
+    small = Found((Part(np.full(2, 6.0), np.full(2, 12.0), np.ones((4, 4), np.float32)),), 2, 0.8)
+    again = Found((Part(np.full(2, 6.0), np.full(2, 14.0), np.ones((4, 4), np.float32)),), 1, 0.7)
+    merged = finish(merged_steps([Tile((slice(0, 30), slice(0, 30)), (large, small, again))], (30, 30)))
+    assert merged == [large, small]
 
 
 def test_a_mask_on_a_grid_is_drawn_where_its_box_lies():

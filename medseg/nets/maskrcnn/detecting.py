@@ -64,7 +64,7 @@ def _classified(
     wide = (sizes(boxes) >= SMALLEST).all(1, keepdim=True)
     rows, columns = ((shares[:, 1:] >= settings.score_threshold) & wide).nonzero(as_tuple=True)
     scores, classes = shares[rows, columns + 1], columns + 1
-    stays = nms(boxes[rows], scores, settings.nms_overlap, classes)[: settings.max_detections]
+    stays = nms(boxes[rows], scores, settings.nms_overlap, classes, most=settings.max_detections)
     return boxes[rows[stays]], scores[stays], classes[stays]
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from medseg.nets.maskrcnn.boxes import overlaps, sizes
+from medseg.nets.maskrcnn.nms import compiled_loops
 
 POINTS = {2: 32, 3: 16}
 """Points per axis at which two masks are compared, by the number of axes."""
@@ -31,18 +35,13 @@ def mask_overlaps(boxes: Tensor, masks: Tensor, pairs: Tensor) -> Tensor:
     -------
     (p,) float tensor
     """
-    n = boxes.shape[1] // 2
-    volumes = (masks > INSIDE).flatten(1).float().mean(1) * sizes(boxes).prod(1)
+    volumes = _volumes(boxes, masks)
+    loops = _loops(boxes)
     found = [boxes.new_zeros(0)]
     for part in pairs.split(PAIRS_AT_A_TIME):
-        a, b = boxes[part[:, 0]], boxes[part[:, 1]]
-        starts, stops = torch.maximum(a[:, :n], b[:, :n]), torch.minimum(a[:, n:], b[:, n:])
-        extent = (stops - starts).clamp(min=0)
-        share = (torch.arange(POINTS[n], device=boxes.device) + 0.5) / POINTS[n]
-        grid = torch.stack(torch.meshgrid(*(share for _ in range(n)), indexing="ij"), dim=-1)
-        points = starts.reshape(-1, *(1,) * n, n) + grid * extent.reshape(-1, *(1,) * n, n)
-        both = _inside(a, masks[part[:, 0]], points) & _inside(b, masks[part[:, 1]], points)
-        shared = both.flatten(1).float().mean(1) * extent.prod(1)
+        extent = _extents(boxes, part)
+        share = _shares(boxes, masks, part) if loops is None else _compiled_shares(loops, boxes, masks, part)
+        shared = share * extent.prod(1)
         union = volumes[part[:, 0]] + volumes[part[:, 1]] - shared
         found.append(shared / union.clamp(min=1e-6))
     return torch.cat(found)
@@ -60,7 +59,7 @@ def mask_nms(boxes: Tensor, masks: Tensor, classes: Tensor, overlap: float) -> T
     overlap : float
         Largest overlap (IoU) of two masks that both stay.
     """
-    pairs = _near_pairs(boxes, classes, overlap)
+    pairs = _possible(boxes, masks, _near_pairs(boxes, classes, overlap), overlap)
     pairs = pairs[mask_overlaps(boxes, masks, pairs) > overlap]
     better, worse = pairs.T
     stays = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
@@ -85,6 +84,54 @@ def _near_pairs(boxes: Tensor, classes: Tensor, overlap: float) -> Tensor:
         pairs = near.nonzero() + torch.tensor([begin, 0], device=boxes.device)
         found.append(pairs[pairs[:, 0] < pairs[:, 1]])
     return torch.cat(found)
+
+
+def _possible(boxes: Tensor, masks: Tensor, pairs: Tensor, overlap: float) -> Tensor:
+    """Return the pairs that would overlap by more if both masks filled all that their boxes share."""
+    volumes = _volumes(boxes, masks)
+    most = _extents(boxes, pairs).prod(1)
+    # a little more than needed: no rounding may decide
+    return pairs[most * (1 + overlap) >= 0.999 * overlap * (volumes[pairs[:, 0]] + volumes[pairs[:, 1]])]
+
+
+def _volumes(boxes: Tensor, masks: Tensor) -> Tensor:
+    return (masks > INSIDE).flatten(1).float().mean(1) * sizes(boxes).prod(1)
+
+
+def _extents(boxes: Tensor, pairs: Tensor) -> Tensor:
+    n = boxes.shape[1] // 2
+    a, b = boxes[pairs[:, 0]], boxes[pairs[:, 1]]
+    return (torch.minimum(a[:, n:], b[:, n:]) - torch.maximum(a[:, :n], b[:, :n])).clamp(min=0)
+
+
+def _shares(boxes: Tensor, masks: Tensor, pairs: Tensor) -> Tensor:
+    """Return at which share of the points over the box that two objects share both are inside."""
+    n = boxes.shape[1] // 2
+    a, b = boxes[pairs[:, 0]], boxes[pairs[:, 1]]
+    starts, extent = torch.maximum(a[:, :n], b[:, :n]), _extents(boxes, pairs)
+    share = (torch.arange(POINTS[n], device=boxes.device) + 0.5) / POINTS[n]
+    grid = torch.stack(torch.meshgrid(*(share for _ in range(n)), indexing="ij"), dim=-1)
+    points = starts.reshape(-1, *(1,) * n, n) + grid * extent.reshape(-1, *(1,) * n, n)
+    both = _inside(a, masks[pairs[:, 0]], points) & _inside(b, masks[pairs[:, 1]], points)
+    return both.flatten(1).float().mean(1)
+
+
+def _loops(boxes: Tensor) -> ModuleType | None:
+    return compiled_loops("medseg.nets.maskrcnn.mask_kernels") if boxes.device.type == "cpu" else None
+
+
+def _compiled_shares(loops: ModuleType, boxes: Tensor, masks: Tensor, pairs: Tensor) -> Tensor:
+    """Return the same as `_shares`; an image of two axes is a volume of one slice."""
+    n = boxes.shape[1] // 2
+    edges = boxes.detach().float().unflatten(1, (2, n))
+    grids = masks.detach().float()
+    if n == 2:
+        slice_ = torch.tensor([0.0, 1.0]).expand(len(edges), 2)[..., None]
+        edges, grids = torch.cat([slice_, edges], dim=2), grids[:, None]
+    points = np.array([1] * (3 - n) + [POINTS[n]] * n)
+    starts, stops = (edges[:, side].contiguous().numpy() for side in range(2))
+    found = loops.shared_shares(starts, stops, grids.contiguous().numpy(), pairs.numpy(), points, INSIDE)
+    return torch.from_numpy(found)
 
 
 def _inside(boxes: Tensor, masks: Tensor, points: Tensor) -> Tensor:

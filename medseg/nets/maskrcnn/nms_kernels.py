@@ -19,18 +19,22 @@ _LOW, _EDGE, _REACH = 0, 1, 2
 
 
 @compiled()
-def kept_boxes(boxes: Any, classes: Any, overlap: float) -> Any:
-    """Return which of (k, 2n) float32 boxes stay, best first, as a (k,) bool array."""
+def kept_boxes(boxes: Any, classes: Any, overlap: float, most: int) -> Any:
+    """Return which of (k, 2n) float32 boxes, best first, are the first `most` that stay, as a (k,) bool array."""
     k, n = boxes.shape[0], boxes.shape[1] // 2
     limit = np.float32(overlap)
     spans, cells = _grid(boxes)
     heads = np.full(cells[0] * cells[1], -1, np.int64)
     following = np.full(k, -1, np.int64)
     kept = np.zeros(k, np.bool_)
+    n_kept = 0
     for i in range(k):
+        if n_kept >= most:
+            break
         if _is_beaten(i, boxes, classes, limit, heads, following, spans, cells):
             continue
         kept[i] = True
+        n_kept += 1
         at = 0
         for j in range(2):
             start, stop = boxes[i, n - 2 + j], boxes[i, 2 * n - 2 + j]

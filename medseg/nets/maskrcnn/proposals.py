@@ -54,5 +54,5 @@ def propose(
         whole, score = torch.cat(boxes), torch.cat(scores)
         good = score.sigmoid() >= choice.threshold
         whole, score = whole[good], score[good]
-        found.append(whole[nms(whole, score, choice.overlap)[: choice.proposals]])
+        found.append(whole[nms(whole, score, choice.overlap, most=choice.proposals)])
     return found

@@ -17,31 +17,6 @@ NO_CLASS = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
-    """Objects as boxes with masks.
-
-    Parameters
-    ----------
-    boxes : (k, 2n) float32 tensor
-        In voxels.
-    classes : (k,) long tensor
-        From 1.
-    masks : (k, m, ..., m) float tensor, optional
-        Share of the object in each cell of a regular grid over its box, 0 to 1.
-    ids : (k,) long tensor, optional
-        Number of each object in the label image it comes from.
-    """
-
-    boxes: Tensor
-    classes: Tensor
-    masks: Tensor | None = None
-    ids: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-
-@dataclass(frozen=True, eq=False)
 class Truth:
     """The objects of one image; their masks stay in the label image and are read box by box.
 

@@ -130,6 +130,23 @@ def test_one_image_of_a_batch_may_lack_objects():
     assert checked(small().train(), images(24, 24), truths)["masks"] > 0
 
 
+def test_a_whole_batch_may_lack_objects():
+    truth = Truth.of(without_objects())
+    found = checked(small().train(), images(24, 24), [truth, truth])
+    assert found["classes"] > 0
+    assert found["boxes"] == found["masks"] == found["proposal_boxes"] == 0
+
+
+def test_images_without_proposals_are_learned_from_by_the_objects_themselves(monkeypatch):
+    from medseg.nets.maskrcnn import learning
+
+    monkeypatch.setattr(learning, "propose", lambda *_: [torch.zeros(0, 4)] * 2)
+    truths = [Truth.of(without_objects()), Truth.of(some_objects((24, 24)))]
+    assert checked(small().train(), images(24, 24), truths)["masks"] > 0
+    nothing = [Truth.of(without_objects())] * 2
+    assert checked(small().train(), images(24, 24), nothing)["classes"] == 0
+
+
 def test_objects_of_no_class_teach_no_class():
     truth = Truth.of(some_objects((24, 24)), {})
     assert checked(small().train(), images(24, 24), [truth, truth])["masks"] == 0

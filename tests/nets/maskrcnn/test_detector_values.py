@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from medseg.nets.maskrcnn.values import NO_CLASS, Detections, Objects, Truth
+from medseg.nets.maskrcnn.values import NO_CLASS, Detections, Truth
 
 
 def labels():
@@ -46,7 +46,6 @@ def test_an_image_without_objects_has_an_empty_truth():
     "value",
     [
         Truth.of(labels()),
-        Objects(torch.zeros(1, 4), torch.ones(1, dtype=torch.long)),
         Detections(torch.zeros(1, 4), torch.ones(1), torch.ones(1, dtype=torch.long), torch.zeros(1, 4, 4)),
     ],
     ids=lambda value: type(value).__name__,

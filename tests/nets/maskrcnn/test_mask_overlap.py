@@ -1,5 +1,6 @@
 """Masks are compared without drawing them, and decide where boxes would drop a slanting neighbour."""
 
+import pytest
 import torch
 
 from medseg.nets.maskrcnn.boxes import overlaps
@@ -79,3 +80,39 @@ def test_masks_in_three_axes_are_compared_along_the_right_ones():
 def test_nothing_is_compared_where_there_is_nothing():
     empty = torch.zeros(0, 4)
     assert mask_nms(empty, torch.zeros(0, 8, 8), torch.zeros(0, dtype=torch.long), 0.5).shape == (0,)
+
+
+@pytest.mark.parametrize("n_axes", [2, 3])
+def test_the_compiled_loops_find_what_plain_torch_finds(n_axes, monkeypatch):
+    pytest.importorskip("numba")
+    boxes, masks = crowd(n_axes, 60)
+    pairs = torch.combinations(torch.arange(len(boxes)))
+    found = mask_overlaps(boxes, masks, pairs)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    expected = mask_overlaps(boxes, masks, pairs)
+    # a value within rounding of one half may fall on either side: a point or two of a thousand
+    assert (found - expected).abs().max() < 3e-3
+    assert (expected > 0.1).sum() > 100
+
+
+@pytest.mark.parametrize("n_axes", [2, 3])
+def test_leaving_out_pairs_that_cannot_overlap_enough_changes_nothing(n_axes, monkeypatch):
+    boxes, masks = crowd(n_axes, 60)
+    classes = torch.ones(len(boxes), dtype=torch.long)
+    stays = mask_nms(boxes, masks, classes, 0.3)
+    monkeypatch.setattr("medseg.nets.maskrcnn.masks._possible", lambda boxes, masks, pairs, overlap: pairs)
+    assert torch.equal(mask_nms(boxes, masks, classes, 0.3), stays)
+    assert 0 < stays.sum() < len(boxes)
+
+
+def crowd(n_axes, count):
+    """Boxes that crowd, each with a ball as its mask, with soft and uneven edges."""
+    generator = torch.Generator().manual_seed(n_axes)
+    middles = torch.rand(count, n_axes, generator=generator) * 25
+    halves = 4 + torch.rand(count, n_axes, generator=generator) * 6
+    at = (torch.arange(8) + 0.5) / 4 - 1
+    away = torch.stack(torch.meshgrid(*(at for _ in range(n_axes)), indexing="ij")).square().sum(0).sqrt()
+    noise = torch.rand(count, *away.shape, generator=generator)
+    return torch.cat([middles - halves, middles + halves], 1), (1.1 - 0.6 * away[None] + 0.2 * (noise - 0.5)).clamp(
+        0, 1
+    )

@@ -65,3 +65,11 @@ def test_no_boxes_stay_of_none(way):
 def test_boxes_without_extent_and_not_numbers_do_not_break_it(way):
     boxes = torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [float("nan")] * 4, [0.0, 0.0, 2.0, 2.0]])
     assert 3 in nms(boxes, torch.tensor([0.1, 0.2, 0.3, 0.4]), 0.5)
+
+
+@pytest.mark.parametrize("most", [0, 1, 40, 64, 1000])
+def test_asking_for_the_best_few_answers_with_the_first_of_all_that_stay(way, most):
+    boxes, scores = crowd(3, seed=5)
+    every = nms(boxes, scores, 0.3)
+    assert len(every) > 64
+    assert torch.equal(nms(boxes, scores, 0.3, most=most), every[:most])
