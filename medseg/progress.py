@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TypeVar
 
@@ -68,6 +69,59 @@ def finish(steps: Steps[T], show: Callable[[Progress], object] | None = None) ->
                 return result
             if show is not None:
                 show(step)
+    finally:
+        steps.close()
+
+
+def to_the_end(steps: Steps[T]) -> Steps[T]:
+    """Pass work on that is finished even when it is asked to finish early; closing it cancels it as ever.
+
+    Parameters
+    ----------
+    steps : generator
+
+    Examples
+    --------
+    >>> def count():
+    ...     yield Progress("counting", 1, 2)
+    ...     yield Progress("counting", 2, 2)
+    ...     return 42
+    >>> steps = to_the_end(count())
+    >>> next(steps).done, steps.throw(FinishEarly()).done
+    (1, 2)
+    """
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            with suppress(FinishEarly):
+                yield step
+    finally:
+        steps.close()
+
+
+def named(steps: Steps[T], phase: str) -> Steps[T]:
+    """Pass work on under another name of its phase.
+
+    Examples
+    --------
+    >>> def count():
+    ...     yield Progress("counting", 1, 1)
+    ...     return 42
+    >>> next(named(count(), "counting 1 cell")).phase
+    'counting 1 cell'
+    """
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            yield replace(step, phase=phase)
     finally:
         steps.close()
 

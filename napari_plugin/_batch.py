@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from medseg import Progress
 from medseg.progress import Steps
 from medseg.workflow.journal import Watch, was_stopped
 from napari_plugin._batch_form import BatchForm
+from napari_plugin._batch_pace import BatchPace
 from napari_plugin._finished_case import case_layers
 from napari_plugin._layers import LayerData
 from napari_plugin._process import Run, sentence
@@ -43,10 +45,12 @@ class BatchWidget(BatchForm):
         self._viewer, self._settings = viewer, settings()
         self.run = Run(self)
         self._watch: Watch | None = None
+        self._pace = BatchPace()
         self._timer = QTimer(self)
         self._timer.setInterval(EVERY)
         self._timer.timeout.connect(self._look)
         self.run.ended.connect(self._end)
+        self.run.stepped.connect(self._step)
         self.run_button.clicked.connect(lambda: self.start(resume=False))
         self.resume_button.clicked.connect(lambda: self.start(resume=True))
         self.stop_button.clicked.connect(self.stop)
@@ -117,7 +121,7 @@ class BatchWidget(BatchForm):
             self.refresh()
             return
         self.clear_rows()
-        self._watch = Watch(Path(str(request.options["out"])))
+        self._watch, self._pace = Watch(Path(str(request.options["out"]))), BatchPace()
         self.result.setText("Starting, and loading the model …")
         self.run.start(request.arguments(), threads=self._settings.threads)
         self._timer.start()
@@ -158,8 +162,18 @@ class BatchWidget(BatchForm):
             return
         fresh = self._watch.look()
         self.show_rows(self._watch.cases, fresh)
-        if self._watch.cases:
-            self.show_progress(len(self._watch.rows), len(self._watch.cases))
+        if self._watch.cases and self.stop_button.isEnabled():
+            done, total = len(self._watch.rows), len(self._watch.cases)
+            self.show_progress(done, total, self._pace.left(done, total))
+
+    def _step(self, step: Progress) -> None:
+        """Show what is done within the case under way."""
+        if self._watch is None:
+            return
+        case = max((name for name in self._watch.cases if step.phase.startswith(f"{name}: ")), key=len, default="")
+        if case and case not in self._watch.rows:
+            self._pace.begin(case, step.seconds_left)
+            self.show_step(case, replace(step, phase=step.phase[len(case) + 2 :]))
 
     def _end(self, code: int) -> None:
         self._timer.stop()

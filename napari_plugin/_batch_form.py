@@ -24,9 +24,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from medseg import Progress
 from napari_plugin._folder_choice import FolderChoice
 from napari_plugin._model_choice import ModelChoice
-from napari_plugin._running import RunBar
+from napari_plugin._running import RunBar, time_left
 from napari_plugin._segment_form import AMBER, STRONG
 from napari_plugin._settings import DEVICES, Settings
 
@@ -91,11 +92,20 @@ class BatchForm(QWidget):
                 self._add(case)
             self._fill(self._row_of[case], line)
 
-    def show_progress(self, done: int, total: int) -> None:
-        """Show how many cases have ended."""
+    def show_progress(self, done: int, total: int, seconds_left: float | None) -> None:
+        """Show how many cases have ended, and the time left where it is known."""
         self.progress.setRange(0, max(1, total))
         self.progress.setValue(done)
-        self.result.setText(f"{done} of {total} cases")
+        self.result.setText(f"{done} of {total} cases{time_left(seconds_left)}")
+
+    def show_step(self, case: str, step: Progress) -> None:
+        """Show in the row of the case under way what is done of it."""
+        if case not in self._row_of:
+            self._add(case)
+        share = f" {100 * step.done // step.total} %" if step.total > 1 else ""
+        item = self.table.item(self._row_of[case], 1)
+        item.setText(f"{step.phase}{share}")
+        item.setToolTip(f"{step.phase}: {step.done} of {step.total}{time_left(step.seconds_left)}")
 
     def tell_reason(self, reason: str, *, running: bool, resumable: bool) -> None:
         """Say why no run can be started; an empty reason means that it can."""

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
 from medseg import MedsegError, Volume
 from medseg.ops.agreement import require_same_grid
 from napari_plugin import _objects_edit as edit
+from napari_plugin import _objects_table as table
 from napari_plugin._docked import DockedWidget
 from napari_plugin._layers import label_map_of, record_of, volume_from_layer
 from napari_plugin._objects_click import Clicks
@@ -19,7 +20,7 @@ from napari_plugin._objects_counting import count, told
 from napari_plugin._objects_export import as_text, save_csv, set_features
 from napari_plugin._objects_goto import Frame, go_to
 from napari_plugin._objects_keys import NEEDS_EYES, NEXT, PREVIOUS, SEEN, UNDO, Keys
-from napari_plugin._objects_model import ObjectModel, hidden
+from napari_plugin._objects_model import ObjectModel
 from napari_plugin._objects_session import Measured, ObjectSession, is_structures, measuring
 from napari_plugin._objects_state import NO_OBJECTS, reasons, summary, switch
 from napari_plugin._objects_view import ObjectsView
@@ -190,14 +191,14 @@ class ObjectsWidget(DockedWidget):
         view.run.ended.connect(self._rest)
         view.again.clicked.connect(lambda: self.measure())
         view.filter.textChanged.connect(self._filter)
-        view.need_first.clicked.connect(self._sort_by_need)
-        view.table.horizontalHeader().sectionClicked.connect(self._sort)
+        view.need_first.clicked.connect(lambda: table.sort_by_need(view, self._model))
+        view.table.horizontalHeader().sectionClicked.connect(lambda column: table.sort_by(view, self._model, column))
         view.next.clicked.connect(lambda: self.step(1))
         view.previous.clicked.connect(lambda: self.step(-1))
         view.next_need.clicked.connect(self.next_need)
         view.frame.toggled.connect(lambda: self._highlight())
         view.only.toggled.connect(lambda: self._highlight())
-        view.all_columns.toggled.connect(lambda: self._show_columns())
+        view.all_columns.toggled.connect(lambda: table.show_columns(self.view, self._model, self.session))
         view.set_class.clicked.connect(lambda: self._edit(self._set_class))
         view.delete.clicked.connect(lambda: self._edit(lambda: edit.delete(self._session, self.selected)))
         view.merge.clicked.connect(lambda: self._edit(self._merge))
@@ -224,7 +225,7 @@ class ObjectsWidget(DockedWidget):
         self.session.edited.connect(self._edited)
         self.session.outgrown.connect(self.measure)
         self._take_model(self.session.model)
-        self._list_classes()
+        table.list_classes(self.view, self.session)
         self._edited()
 
     def _rest(self) -> None:
@@ -248,7 +249,7 @@ class ObjectsWidget(DockedWidget):
     def _take_model(self, model: ObjectModel) -> None:
         self.view.table.setModel(model)
         self._filter(self.view.filter.text())
-        self._show_columns()
+        table.show_columns(self.view, self._model, self.session)
         self.view.table.selectionModel().currentRowChanged.connect(self._row_changed)
         self.view.table.selectionModel().selectionChanged.connect(lambda *_: self._tell_state())
 
@@ -261,7 +262,7 @@ class ObjectsWidget(DockedWidget):
 
     def _edited(self) -> None:
         self._features.start()
-        self._list_classes()
+        table.list_classes(self.view, self.session)
         self._highlight()
         self._tell_state()
 
@@ -341,29 +342,6 @@ class ObjectsWidget(DockedWidget):
             self._say(f"Filter: {error}.")
             return
         self._tell_state()
-
-    def _sort(self, column: int) -> None:
-        header = self.view.table.horizontalHeader()
-        self._model.sort(column, header.sortIndicatorOrder())
-
-    def _sort_by_need(self) -> None:
-        self.view.table.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        self._model.sort_by_need()
-        self.view.table.scrollToTop()
-
-    def _show_columns(self) -> None:
-        everything = self.view.all_columns.isChecked()
-        names = self._model.columns
-        classes = self.session is not None and self.session.structures  # which have neither scores nor flags
-        away = [hidden(name) or (classes and name in ("score", "flags")) for name in names]
-        self.view.show_columns([one and not everything for one in away], names)
-
-    def _list_classes(self) -> None:
-        names = [] if self.session is None else list(self.session.classes.values())
-        box = self.view.classes
-        if [box.itemText(n) for n in range(box.count())] != names:
-            box.clear()
-            box.addItems(names)
 
     def _ask_and_save(self) -> None:
         session = self._session

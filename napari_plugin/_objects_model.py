@@ -163,6 +163,8 @@ class ObjectModel(QAbstractTableModel):
         name, place = self._columns[index.column()], int(self._rows[index.row()])
         if role == _Role.CheckStateRole and name == REVIEWED:
             return Qt.CheckState.Checked if self._store.value(place, name) else Qt.CheckState.Unchecked
+        if role == _Role.DisplayRole and name == "score" and self._store.value(place, name) is not None:
+            return f"{self._store.value(place, name):.2f}"
         if role in (_Role.DisplayRole, _Role.ToolTipRole) and name != REVIEWED:
             return shown(self._store.value(place, name) if name != "flags" else self._store.flags_by_weight(place))
         if role == _Role.TextAlignmentRole and self._store.column(name).dtype != object:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from medseg import Instances, LabelMap, MedsegError, Progress, Segment, Volume
-from medseg.measure import measure
+from medseg.measure import measure_steps
 from medseg.measure.one import measure_some, nearest_after_change, touching_some
-from medseg.progress import Steps
+from medseg.progress import Steps, named
 from napari_plugin._layers import present_ids, record_of
 from napari_plugin._objects_history import Box, History, Note, Notes, Step, Touched, touched_by
 from napari_plugin._objects_model import ObjectModel
@@ -46,9 +46,9 @@ def measuring(labels: LabelMap, known: Mapping[int, Segment], image: Volume | No
     yield Progress("finding objects", 0, 2)
     ids = present_ids(np.asarray(labels.array))
     segments = {i: known.get(i) or Segment(i, i if structures else 1) for i in ids}
-    yield Progress(f"measuring {len(ids)} objects", 1, 2)
-    table = measure(Instances(labels.array, labels.grid, tuple(segments.values()), _names(labels)), image)
-    yield Progress("measured", 2, 2)
+    objects = Instances(labels.array, labels.grid, tuple(segments.values()), _names(labels))
+    steps = measure_steps(objects, image)
+    table = yield from named(steps, f"measuring {len(ids)} objects")
     return Measured(table, segments)
 
 

@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _ROW_PIXELS = 22
-_WIDTHS = {"object_id": 62, "reviewed": 44, "name": 96, "score": 52, "flags": 120}
-_USUAL_WIDTH = 92
+_WIDTHS = {"object_id": 56, "reviewed": 42, "score": 46, "flags": 170}
+_USUAL_WIDTH = 86
+_NARROWEST, _WIDEST = 46, 150
+_TICKS = """
+QTableView::indicator { width: 12px; height: 12px; border: 1px solid #a0a4a8; border-radius: 2px; }
+QTableView::indicator:checked { background-color: #7bd88f; border-color: #7bd88f; }
+"""
+"""In a dark theme the ticks of a table can else hardly be told from its ground."""
 
 
 class ObjectsView(QWidget):
@@ -65,11 +71,13 @@ class ObjectsView(QWidget):
         self._set_up()
         self._lay_out()
 
-    def show_columns(self, hidden: list[bool], names: tuple[str, ...]) -> None:
-        """Give columns their widths, and hide some."""
+    def show_columns(self, hidden: list[bool], names: tuple[str, ...], classes: Iterable[str] = ()) -> None:
+        """Give columns their widths, and hide some; that of the classes is as wide as their names."""
+        longest = max((self.table.fontMetrics().horizontalAdvance(name) for name in classes), default=0)
+        widths = _WIDTHS | {"name": min(max(longest + 14, _NARROWEST), _WIDEST)}
         for column, (name, away) in enumerate(zip(names, hidden, strict=True)):
             self.table.setColumnHidden(column, away)
-            self.table.setColumnWidth(column, _WIDTHS.get(name, _USUAL_WIDTH))
+            self.table.setColumnWidth(column, widths.get(name, _USUAL_WIDTH))
 
     def select_rows(self, rows: Iterable[int | None]) -> None:
         """Select rows, without the one with the cursor changing; rows that are not shown are left out."""
@@ -148,6 +156,7 @@ def _table() -> QTableView:
     table.setWordWrap(False)
     table.setShowGrid(False)
     table.setMinimumHeight(140)
+    table.setStyleSheet(_TICKS)
     rows = table.verticalHeader()
     rows.setVisible(False)
     # one height for all: Qt would else ask every row for its size

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+
+from medseg import Progress
 
 KILL_AFTER = 60_000
 """Milliseconds that a run has to complete its tile and its summary after it was asked to stop."""
@@ -28,7 +31,8 @@ _SENTENCES = {
 class Run(QObject):
     """Runs ``medseg`` with arguments, one run at a time.
 
-    `ended` brings the exit code; -1 where the process could not be started or was killed.
+    `ended` brings the exit code; -1 where the process could not be started or was killed. `stepped` brings the
+    `Progress` that the process tells.
 
     Parameters
     ----------
@@ -36,11 +40,13 @@ class Run(QObject):
     """
 
     ended = Signal(int)
+    stepped = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._process: QProcess | None = None
         self._words = ""
+        self._half = b""
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(KILL_AFTER)
@@ -67,14 +73,15 @@ class Run(QObject):
         """
         if self.busy:
             raise RuntimeError("one run at a time")
-        self._words = ""
+        self._words, self._half = "", b""
         process = QProcess(self)
         environment = QProcessEnvironment.systemEnvironment()
         if threads:
             for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
                 environment.insert(name, str(threads))
+        environment.insert("MEDSEG_PROGRESS", "json")
         process.setProcessEnvironment(environment)
-        process.setStandardOutputFile(QProcess.nullDevice())
+        process.readyReadStandardOutput.connect(self._follow)
         process.readyReadStandardError.connect(self._listen)
         process.finished.connect(self._end)
         process.errorOccurred.connect(self._fail)
@@ -106,6 +113,15 @@ class Run(QObject):
             more = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
             self._words = (self._words + more)[-_TAIL:]
 
+    def _follow(self) -> None:
+        """Read the lines that tell of progress; of those that came together only the newest counts."""
+        if self._process is None:
+            return
+        *lines, self._half = (self._half + bytes(self._process.readAllStandardOutput().data())).split(b"\n")
+        steps = [step for step in map(_step_of, lines) if step is not None]
+        if steps:
+            self.stepped.emit(steps[-1])
+
     def _end(self, code: int, status: QProcess.ExitStatus) -> None:
         self._listen()
         self._rest(code if status == QProcess.ExitStatus.NormalExit else -1)
@@ -121,6 +137,15 @@ class Run(QObject):
         if process is not None:
             process.deleteLater()
         self.ended.emit(code)
+
+
+def _step_of(line: bytes) -> Progress | None:
+    """Return the step that a line of the process tells of; None for its other words."""
+    try:
+        found = json.loads(line)
+        return Progress(str(found["phase"]), int(found["done"]), int(found["total"]), found["seconds_left"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def sentence(code: int) -> str:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from functools import partial
-from threading import Event
 from typing import Any
 
-from napari.qt.threading import create_worker
 from napari.utils import cancelable_progress
-from qtpy.QtCore import QEventLoop, QTimer, Signal
+from qtpy.QtCore import QEventLoop, Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from medseg import MedsegError, Progress
-from medseg.progress import FinishEarly, Steps
+from napari_plugin._run import Make, Outcome, Run
 from napari_plugin._telling import tell
 
-Make = Callable[[], Steps[Any]]
+__all__ = ["Make", "RunBar", "time_left"]
 
 
 class RunBar(QWidget):
     """Runs one piece of work at a time off the window's thread, and shows how far it is.
 
     `done` brings the result, `stopped` comes after Cancel, `failed` the error (which was shown to the user already),
-    `ended` after each of the three. While a run waits for the answer to "keep what is finished?" it does not work on.
+    `ended` after each of the three. Cancel is answered at once, also in the middle of a long step: the thread then ends
+    with that step, and its result is dropped. While a run waits for the answer to "keep what is finished?" it does not
+    work on.
 
     Parameters
     ----------
@@ -35,14 +33,16 @@ class RunBar(QWidget):
     failed = Signal(object)
     ended = Signal()
     stepped = Signal(object)
+    _over = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._worker: Any = None
-        self._cancel, self._answered, self._keep = Event(), Event(), False
-        self._keepable = False
-        # a window that is destroyed while it asks must not leave a thread that waits for the answer
-        self.destroyed.connect(partial(_end_waiting, self._cancel, self._answered))
+        self._run: Run | None = None
+        self._alive: list[Run] = []
+        self._keepable, self._drawing = False, False
+        self._newest: Progress | None = None
+        # queued, as every other end of a run is told
+        self._over.connect(self._tell_stopped, Qt.ConnectionType.QueuedConnection)
         self._activity: Any = None
         self._bar, self._text = QProgressBar(), QLabel()
         self._button = QPushButton("Cancel")
@@ -54,8 +54,13 @@ class RunBar(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether work is under way."""
-        return self._worker is not None
+        """Whether work is under way whose result somebody waits for."""
+        return self._run is not None
+
+    @property
+    def resting(self) -> bool:
+        """Whether no thread works any more, not even at the last step of work that was given up."""
+        return not self._alive
 
     def start(self, make: Make, *, what: str, keepable: bool = False) -> None:
         """Start the work that `make` returns; both are called on another thread.
@@ -71,113 +76,110 @@ class RunBar(QWidget):
         """
         if self.busy:
             raise RuntimeError("one run at a time")
-        self._keepable, self._keep = keepable, False
-        self._cancel.clear()
-        self._answered.clear()
+        self._keepable = keepable
         self._activity = cancelable_progress(total=0, desc=what)
-        self._worker = create_worker(self._work, make)
-        self._worker.yielded.connect(self._show)
-        self._worker.returned.connect(self._finish)
-        self._worker.errored.connect(self._fail)
+        run = self._run = Run(make, keepable=keepable, parent=self)
+        self._alive.append(run)
+        run.stepped.connect(self._take_step)
+        run.ended.connect(self._finish)
+        run.rested.connect(lambda: self._alive.remove(run))
         self._text.setText(f"{what} …")
         self._bar.setRange(0, 0)
         self._asking(False)
         self.show()
-        self._worker.start()
+        run.start()
 
     def cancel(self) -> None:
-        """Stop after the step under way, and ask whether to keep what is finished where that can be."""
-        if not self.busy or self._cancel.is_set():
+        """Stop, at once for whoever looks on; ask first whether to keep what is finished where that can be."""
+        if self._run is None or self._run.stopping:
             return
-        self._cancel.set()
-        if self._keepable:
-            self._asking(True)
-            self._text.setText("Stopped. Keep the finished part as a layer marked partial?")
-        else:
-            self._answered.set()
-            self._text.setText("Stopping …")
+        if not self._keepable:
+            self._let_go()
+            return
+        self._run.stop()
+        self._asking(True)
+        self._text.setText("Stopped. Keep the finished part as a layer marked partial?")
 
     def answer(self, *, keep: bool) -> None:
         """Answer the question after Cancel."""
-        self._keep = keep
+        if self._run is None:
+            return
+        if not keep:
+            self._let_go()
+            return
         self._asking(False)
-        self._answered.set()
+        self._text.setText("Keeping what is finished …")
+        self._run.answer(keep=True)
 
     def close_down(self, seconds: float = 3.0) -> None:
         """Give up the work, and wait a moment for it to end: for a widget that is being closed."""
-        worker = self._worker
-        if worker is None:
+        if self._run is not None:
+            self._let_go()
+        if not self._alive:
             return
-        self._cancel.set()
-        self.answer(keep=False)
         loop = QEventLoop()
-        worker.finished.connect(loop.quit)
+        for run in self._alive:
+            run.rested.connect(lambda: None if self._alive else loop.quit())
         QTimer.singleShot(int(1000 * seconds), loop.quit)
         loop.exec()
 
-    def _work(self, make: Make) -> Generator[Progress, None, tuple[bool, Any]]:
-        """Run on the other thread; returns whether it came to an end and with what."""
-        steps = make()
+    def _let_go(self) -> None:
+        """Take no result any more: the thread ends with the step under way, and nobody has to wait for it."""
+        assert self._run is not None
+        self._run.let_go()
+        self._rest()
+        self._over.emit()
+
+    def _tell_stopped(self) -> None:
+        self.stopped.emit()
+        self.ended.emit()
+
+    def _take_step(self, step: Progress) -> None:
+        """Show a step; those that come while one is being drawn wait, and only the newest of them counts."""
+        self._newest = step
+        if self._drawing:
+            return  # napari handles events while it draws its own bar: to draw here too would never end
+        self._drawing = True
         try:
-            step = next(steps)
-            while True:
-                yield step
-                if self._cancel.is_set():
-                    self._answered.wait()
-                    if not self._keep:
-                        return False, None
-                    self._keep = False
-                    self._cancel.clear()
-                    step = steps.throw(FinishEarly())
-                else:
-                    step = next(steps)
-        except StopIteration as end:
-            return True, end.value
-        except FinishEarly:
-            return False, None
-        except MedsegError as error:
-            return True, error
+            while self._newest is not None:
+                step, self._newest = self._newest, None
+                self._show(step)
         finally:
-            steps.close()
+            self._drawing = False
 
     def _show(self, step: Progress) -> None:
-        if self._cancel.is_set() or not self.busy:
+        if self._run is None or self._run.stopping:
             return
-        if self._activity is not None and self._activity.is_canceled:
+        activity = self._activity
+        if activity is not None and activity.is_canceled:
             self.cancel()
             return
         self._bar.setRange(0, step.total)
         self._bar.setValue(step.done)
         self._text.setText(f"{step.phase}{time_left(step.seconds_left)}")
-        activity = self._activity
-        if activity is not None:
+        self.stepped.emit(step)
+        if activity is not None and self._activity is activity:
             activity.total = step.total
             activity.set_description(step.phase)
-            # napari handles events meanwhile: the work may have ended, and its bar be closed
+            # the work may have ended meanwhile, and its bar be closed
             if self._activity is activity:
                 activity.update(step.done - activity.n)
-        if self.busy:
-            self.stepped.emit(step)
 
-    def _finish(self, answer: tuple[bool, Any]) -> None:
-        whole, value = answer
+    def _finish(self, outcome: Outcome) -> None:
         self._rest()
-        if isinstance(value, MedsegError):
-            tell(value)
-            self.failed.emit(value)
-        elif whole:
-            self.done.emit(value)
+        error = outcome.error
+        if isinstance(error, MedsegError):
+            tell(error)
+        if error is not None:
+            self.failed.emit(error)  # napari itself shows an error that is none of ours, with its traceback
+        elif outcome.whole:
+            self.done.emit(outcome.value)
         else:
             self.stopped.emit()
         self.ended.emit()
 
-    def _fail(self, error: Exception) -> None:
-        self._rest()  # napari itself shows an error that is none of ours, with its traceback
-        self.failed.emit(error)
-        self.ended.emit()
-
     def _rest(self) -> None:
-        self._worker = None
+        self._run = None
         if self._activity is not None:
             self._activity.close()
             self._activity = None
@@ -198,11 +200,6 @@ class RunBar(QWidget):
         column.addWidget(self._text)
         column.addLayout(row)
         self.hide()
-
-
-def _end_waiting(cancel: Event, answered: Event, _: object = None) -> None:
-    cancel.set()
-    answered.set()
 
 
 def time_left(seconds: float | None) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
-from medseg import MedsegError, Prediction, Progress, Volume
+from medseg import MedsegError, Progress, Volume
 from medseg.models.fits import extent_notice, misfit
 from medseg.progress import Steps
 from medseg.volume import joined
-from napari_plugin._layers import LayerData, instances_layer, labels_layer, maps_layers, volume_from_layer
+from napari_plugin._layers import LayerData, instances_layer, labels_layer, maps_layers, present_ids, volume_from_layer
 from napari_plugin._request import Request, request_of_image
+from napari_plugin._segment_answer import Answer, Asked
 from napari_plugin._segment_form import SegmentForm
 from napari_plugin._settings import settings
 from napari_plugin._telling import tell, warn
@@ -23,31 +24,7 @@ from napari_plugin._telling import tell, warn
 if TYPE_CHECKING:
     import napari.viewer
 
-    from medseg.models.card import ModelCard
-    from medseg.pipeline import Model, SegmentOptions
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Asked:
-    """Everything that a run needs, taken from the widget when it starts; no layer is looked at any more."""
-
-    volumes: tuple[Volume, ...]
-    name: str
-    card: ModelCard
-    model: str
-    device: str
-    options: SegmentOptions
-    show_maps: bool
-    request: Request | None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Answer:
-    """What a run gave, and the device it ran on."""
-
-    asked: Asked
-    prediction: Prediction
-    device: str
+    from medseg.pipeline import Model
 
 
 class SegmentWidget(SegmentForm):
@@ -229,7 +206,8 @@ class SegmentWidget(SegmentForm):
         volumes = asked.volumes
         volume = volumes[0] if len(volumes) == 1 else joined(volumes, asked.card.input.channels)
         prediction = yield from segment_steps(volume, model, asked.options)
-        return Answer(asked, prediction, model.device)
+        # looked for here: a large scan would hold the window up
+        return Answer(asked, prediction, model.device, tuple(present_ids(prediction.labels.array)))
 
     def _finish(self, answer: Answer) -> None:
         prediction = answer.prediction
@@ -237,7 +215,8 @@ class SegmentWidget(SegmentForm):
             getattr(self._viewer, f"add_{kind}")(data, **attributes)
         of_image = {notice for volume in answer.asked.volumes for notice in volume.warnings}  # told when it was opened
         warn(notice for notice in prediction.warnings if notice not in of_image)
-        self.tell_result(answer.asked.card, prediction, answer.device)
+        self.refresh()  # what speaks against the choice stands above then, and need not be told twice
+        self.tell_result(answer)
 
     def _fail(self, error: Exception) -> None:
         self.result.setText(

@@ -21,12 +21,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from medseg import Prediction
 from medseg.report.colours import colour
 from napari_plugin._channels import Channels
-from napari_plugin._layers import present_ids
 from napari_plugin._model_choice import ModelChoice
 from napari_plugin._running import RunBar
+from napari_plugin._segment_answer import Answer
 from napari_plugin._settings import DEVICES, Settings
 from napari_plugin._where import Where
 
@@ -93,20 +92,21 @@ class SegmentForm(QWidget):
         self.diameter_box.setVisible(objects)
         self.diameter_label.setVisible(objects)
 
-    def tell_result(self, card: ModelCard, prediction: Prediction, device: str) -> None:
-        """Say what came out, with every warning."""
-        lines = []
+    def tell_result(self, answer: Answer) -> None:
+        """Say what came out, with every warning that does not stand above already."""
+        lines, prediction = [], answer.prediction
         if prediction.instances is not None:
             n = len(prediction.instances.segments)
             lines.append(f"{n} object{'' if n == 1 else 's'} found.")
         else:
-            present = present_ids(prediction.labels.array)
-            found = [_swatch(i, name) for i, name in sorted(card.classes.items()) if i in present]
+            classes = sorted(answer.asked.card.classes.items())
+            found = [_swatch(i, name) for i, name in classes if i in answer.present]
             lines.append("<br>".join(found) if found else "Nothing was found.")
-        told = dict.fromkeys(prediction.warnings)
+        above = self.problem.text()
+        told = [n for n in dict.fromkeys(prediction.warnings) if capital(n.text) not in above]
         lines += [f'<span style="{AMBER}">{escape(capital(notice.text))} [{notice.code}]</span>' for notice in told]
         self.result.setText("<br>".join(lines))
-        self.tell_device(device)
+        self.tell_device(answer.device)
 
     def tell_device(self, device: str) -> None:
         """Say what computes."""

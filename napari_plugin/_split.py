@@ -17,6 +17,7 @@ from napari_plugin._request import Request
 from napari_plugin._running import Make
 from napari_plugin._split_detect import Opinions, reason_against
 from napari_plugin._split_form import APPLY, NO_NUMBERS, SplitForm
+from napari_plugin._split_made import MadeLayers
 from napari_plugin._split_preview import Look, Looker, PreviewLayer, Wish
 from napari_plugin._split_source import Splittable, changes, described, lies_in_file, request_of, splittable_steps
 from napari_plugin._split_view import shown_part
@@ -48,7 +49,7 @@ class SplitWidget(SplitForm):
         self._docked = self._given_up = False
         self._item: Splittable | None = None
         self._layer: Any = None
-        self._made: dict[str, Any] = {}  # layers by the names that they were given
+        self._made = MadeLayers(viewer)
         self._whole: int | None = None
         self._seen: Seen | None = None
         self._asked: tuple[Method, SplitOptions] | None = None
@@ -328,23 +329,15 @@ class SplitWidget(SplitForm):
         self._show_made(instances_layer(found, f"{item.name} split", **kept, request=request))
 
     def _show_made(self, made: LayerData) -> None:
-        data, attributes, _ = made
-        name = attributes["name"]
-        before = self._made.get(name)
-        if before is not None and before.ndim == data.ndim:
-            before.data, before.affine, before.metadata = data, attributes["affine"], attributes["metadata"]
-            return
-        active = self._viewer.layers.selection.active
-        self._made[name] = self._viewer.add_labels(data, **attributes)
-        self._preview.to_top()
-        self._viewer.layers.selection.active = active
+        if self._made.show(made):
+            self._preview.to_top()
 
     def _lose(self, event: Any) -> None:
         """Switch the preview off when the user deletes its layer."""
         if event.value == self._preview.layer:
             self._preview.layer = None
             self.live_box.setChecked(False)
-        self._made = {name: layer for name, layer in self._made.items() if layer != event.value}
+        self._made.forget(event.value)
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, MedsegError):

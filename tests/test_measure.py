@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from medseg.errors import GeometryError
 from medseg.grid import Grid, image_grid
 from medseg.labels import Instances, LabelMap, Segment
-from medseg.measure import measure
+from medseg.measure import measure, measure_steps
 from medseg.measure.diameter import farthest_pair, longest_diameter, longest_slice_diameter
+from medseg.progress import finish
 from medseg.volume import Volume
 
 
@@ -258,3 +259,17 @@ def test_a_dent_lowers_the_solidity_and_a_single_pixel_has_a_shape():
     table = measure(Instances(array, image_grid((12, 12), (0.5, 0.5), "um"))).set_index("object_id")
     assert table.loc[1, "solidity"] == pytest.approx(52 / 64)
     assert table.loc[2, ["solidity", "circularity", "eccentricity"]].tolist() == [1.0, 1.0, 0.0]
+
+
+def test_measuring_pauses_between_groups_of_columns_and_can_be_given_up(oblique_grid):
+    array = np.zeros(oblique_grid.shape, np.uint8)
+    array[1:3, 1:3, 1:3] = 5
+    image = Volume(np.zeros((2, *oblique_grid.shape), np.float32), oblique_grid, ("a", "b"))
+    objects = Instances(array, oblique_grid, (Segment(5),))
+    told = []
+    assert finish(measure_steps(objects, image), told.append).equals(measure(objects, image))
+    assert [step.done for step in told] == list(range(8))
+    assert {step.total for step in told} == {7}
+    steps = measure_steps(objects, image)
+    next(steps)
+    steps.close()

@@ -1,7 +1,7 @@
 import pytest
 
 from medseg import progress
-from medseg.progress import Pace, Progress, finish
+from medseg.progress import FinishEarly, Pace, Progress, finish, named, to_the_end
 
 
 class Work:
@@ -65,3 +65,23 @@ def test_pace_estimates_the_time_left_from_the_steps_done(monkeypatch):
     now[0] = 104.0
     assert pace.at(4) == Progress("reading", 4, 10, pytest.approx(6.0))
     assert pace.at(10).seconds_left == 0
+
+
+def test_work_that_is_short_goes_on_when_asked_to_finish_early_but_can_be_cancelled():
+    work = Work()
+    steps = to_the_end(work.steps())
+    next(steps)
+    assert steps.throw(FinishEarly()).done == 2
+    assert finish(steps) == "result"
+    given_up = Work()
+    steps = to_the_end(given_up.steps())
+    next(steps)
+    steps.close()
+    assert (given_up.done, given_up.closed) == (1, True)
+
+
+def test_a_renamed_phase_keeps_its_steps_its_result_and_its_end():
+    work, shown = Work(), []
+    assert finish(named(work.steps(), "counting"), shown.append) == "result"
+    assert [(p.phase, p.done) for p in shown] == [("counting", 1), ("counting", 2), ("counting", 3)]
+    assert work.closed

@@ -1,7 +1,8 @@
-"""Progress on stderr: a bar with the time left on a terminal, a quiet line now and then elsewhere."""
+"""Progress: a bar with the time left on a terminal, a quiet line now and then elsewhere, or lines for a program."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,12 @@ Show = Callable[[Progress], None]
 QUIET_SECONDS = 10.0
 """Where stderr is no terminal, at most one line in this time (a log of a night's run stays readable)."""
 
+PROGRESS_LINES = "MEDSEG_PROGRESS"
+"""Set to ``json`` by a program that watches: each step is then a line of JSON on stdout, with the fields of
+`Progress`."""
+LINE_SECONDS = 0.2
+"""A program is told at most this often, but of every new phase."""
+
 
 @contextmanager
 def progress(*, overall: str = "", keep_phases: bool = False) -> Iterator[Show]:
@@ -31,7 +38,9 @@ def progress(*, overall: str = "", keep_phases: bool = False) -> Iterator[Show]:
     keep_phases : bool
         Leave a line for every phase above the bar, as for the epochs of a training.
     """
-    if is_terminal(sys.stderr):
+    if os.environ.get(PROGRESS_LINES) == "json":
+        yield _lines_to_read()
+    elif is_terminal(sys.stderr):
         with _bar(overall, keep_phases) as show:
             yield show
     else:
@@ -112,5 +121,21 @@ def _quiet_lines(overall: str) -> Show:
         left = _left(step)
         tail = f", {left}" if left else ""
         typer.echo(f"{printable(step.phase)} {step.done}/{step.total}{tail}", err=True)
+
+    return show
+
+
+def _lines_to_read() -> Show:
+    last, phase = -LINE_SECONDS, ""
+
+    def show(step: Progress) -> None:
+        nonlocal last, phase
+        if step.phase == phase and monotonic() - last < LINE_SECONDS:
+            return
+        last, phase = monotonic(), step.phase
+        left = None if step.seconds_left is None else round(step.seconds_left, 1)
+        line = {"phase": step.phase, "done": step.done, "total": step.total, "seconds_left": left}
+        typer.echo(json.dumps(line))
+        sys.stdout.flush()
 
     return show

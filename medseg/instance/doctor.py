@@ -14,7 +14,7 @@ from medseg.instance.distance import weights
 from medseg.instance.frame import Frame
 from medseg.instance.landscape import as_box, foreground, offset_names, ways
 from medseg.labels import Instances, Segment
-from medseg.progress import finish
+from medseg.progress import Pace, Steps, finish
 from medseg.volume import Volume
 
 Floats = npt.NDArray[np.float64]
@@ -127,7 +127,14 @@ def examine(instances: Instances, *, maps: Volume | None = None, waists: Floats 
     >>> examine(Instances(array, image_grid((6, 6), (1.0, 1.0), "px"))).segments[0].flags
     ('touches_border',)
     """
-    evidence = gather_evidence(instances, maps=maps, waists=waists)
+    return finish(examine_steps(instances, maps=maps, waists=waists))
+
+
+def examine_steps(
+    instances: Instances, *, maps: Volume | None = None, waists: Floats | None = None
+) -> Steps[Instances]:
+    """Do the work of `examine`, yielding on the way."""
+    evidence = yield from gather_evidence_steps(instances, maps=maps, waists=waists)
     known = {segment.id: segment for segment in instances.segments}
     merged, fragment = _suspects(evidence)
     segments = []
@@ -140,14 +147,27 @@ def examine(instances: Instances, *, maps: Volume | None = None, waists: Floats 
 
 def gather_evidence(instances: Instances, *, maps: Volume | None = None, waists: Floats | None = None) -> Evidence:
     """Measure what speaks for and against each object."""
+    return finish(gather_evidence_steps(instances, maps=maps, waists=waists))
+
+
+def gather_evidence_steps(instances: Instances, *, maps: Volume | None, waists: Floats | None) -> Steps[Evidence]:
+    """Do the work of `gather_evidence`, yielding on the way."""
     from medseg.instance.doctor_kernels import inspect_faces, inspect_voxels
 
+    pace = Pace("examining objects", 4)
     ids, rank = _ranked(np.asarray(instances.array))
     solid = rank.reshape((1,) * (3 - rank.ndim) + rank.shape)
     inside, cut = _maps(maps, solid.shape)
+    yield pace.at(1)
     counts, sums = np.zeros((len(ids) + 1, 4), np.int64), np.zeros((len(ids) + 1, 2))
     inspect_voxels(solid, inside, counts, sums)
+    yield pace.at(2)
     inspect_faces(solid, cut, counts, sums)
+    yield pace.at(3)
+    scatter = _scatter(solid, counts[1:, 0], maps)
+    yield pace.at(4)
+    if waists is None:
+        waists = yield from waists_steps(rank, instances.grid)
     voxels, beside, outside, edge = counts[1:].T
     known = {segment.id: segment.class_id for segment in instances.segments}
     kinds = np.array([known.get(i, 1) for i in ids.tolist()], np.int64)
@@ -158,13 +178,13 @@ def gather_evidence(instances: Instances, *, maps: Volume | None = None, waists:
         contact=beside / np.maximum(beside + outside, 1),
         inside=sums[1:, 0] / np.maximum(voxels, 1) if inside.size else np.ones(len(ids)),
         cut=np.where(beside > 0, sums[1:, 1] / np.maximum(beside, 1), 1.0) if cut.size else np.ones(len(ids)),
-        waist=waists_of(rank, instances.grid) if waists is None else waists,
+        waist=waists,
         relative=_relative(voxels, edge > 0, kinds),
-        scatter=_scatter(solid, voxels, maps),
+        scatter=scatter,
     )
 
 
-def waists_of(rank: npt.NDArray[np.int32], grid: Grid) -> Floats:
+def waists_steps(rank: npt.NDArray[np.int32], grid: Grid) -> Steps[Floats]:
     """Return the waist of each object 1 to n of a label array, from its own distance transform."""
     n = int(rank.max(initial=0))
     if n == 0:
@@ -173,9 +193,9 @@ def waists_of(rank: npt.NDArray[np.int32], grid: Grid) -> Floats:
     labels = frame.zeros(np.int32)
     frame.inner(labels)[...] = -rank.reshape(frame.nz, frame.ny, frame.nx)
     parts = Parts(labels, n, frame)
-    levels, links, heights = finish(distance_levels_steps(parts, weights(grid.spacing, grid.shape)))
+    levels, links, heights = yield from distance_levels_steps(parts, weights(grid.spacing, grid.shape))
     rule = Rule(noise=VOXEL_NOISE * min(grid.spacing), nothing_apart=True)
-    basins = finish(flooded_steps(parts, levels, links, rule, spacing=grid.spacing, heights=heights))
+    basins = yield from flooded_steps(parts, levels, links, rule, spacing=grid.spacing, heights=heights)
     found = np.zeros(n + 1)
     np.maximum.at(found, basins.owner, basins.waist)
     return found[1:]

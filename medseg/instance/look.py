@@ -8,7 +8,6 @@ Of a part that a face cuts, the objects are a guess, good where the face is fart
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +93,7 @@ def look_steps(source: SplitSource, method: Method, options: SplitOptions, box: 
             check_maps(maps, options)
             scene = map_scene(maps, options)
         found = yield from objects_steps(scene)
-    array = _on_image(found.array, source, wide)
+    array = found.array
     if method == "components" and source.seen_by_model:
         mask = LabelMap((array > 0).astype(np.uint8), _part_of(source.grid, wide))
         array = (yield from objects_steps(_mask_scene(mask, method, options))).array
@@ -167,7 +166,7 @@ def box_within(
 
 
 def _cost(source: SplitSource, options: SplitOptions, box: Box) -> float:
-    return float(np.prod([float(w.stop - w.start) for w in _work_box(source, read_box(source, options, box))]))
+    return float(np.prod([float(w.stop - w.start) for w in read_box(source, options, box)]))
 
 
 def _around(centre: tuple[int, ...], box: Box, side: float, spacing: tuple[float, ...]) -> Box:
@@ -180,48 +179,23 @@ def _around(centre: tuple[int, ...], box: Box, side: float, spacing: tuple[float
     return tuple(found)
 
 
-def _work_shape(source: SplitSource) -> tuple[int, ...]:
-    """Return the shape of the grid that is worked on."""
-    return source.grid.shape
-
-
-def _work_box(source: SplitSource, box: Box) -> Box:
-    shape = _work_shape(source)
-    ends = [
-        _nearest(np.array([b.start, b.stop - 1]), n, w) for b, n, w in zip(box, source.grid.shape, shape, strict=True)
-    ]
-    return tuple(slice(int(a), int(b) + 1) for a, b in ends)
-
-
-def _nearest(index: npt.NDArray[Any], n: int, n_work: int) -> npt.NDArray[Any]:
-    """Return the voxels of the grid worked on at which voxels of the image are read off, as `resampled_labels` does."""
-    return ((2 * index + 1) * n_work) // (2 * n)
-
-
-def _on_image(array: npt.NDArray[np.int32], source: SplitSource, wide: Box) -> npt.NDArray[np.int32]:
-    shape, work = _work_shape(source), _work_box(source, wide)
-    for axis, (b, w, n, m) in enumerate(zip(wide, work, source.grid.shape, shape, strict=True)):
-        if n != m:
-            array = array.take(_nearest(np.arange(b.start, b.stop), n, m) - w.start, axis=axis)
-    return array
-
-
 def _maps_in(source: SplitSource, wide: Box, options: SplitOptions) -> Volume:
-    maps, shape, box = source.maps, _work_shape(source), _work_box(source, wide)
+    maps, shape = source.maps, source.grid.shape
     assert maps is not None
+    part = _part_of(source.grid, wide)
     if not source.seen_by_model:
-        return Volume(np.asarray(maps.array[(slice(None), *box)]), _part_of(maps.grid, box), maps.channels)
+        return Volume(np.asarray(maps.array[(slice(None), *wide)]), part, maps.channels)
     from medseg.instance.segment import SPLIT_MAPS  # knows networks: slow to import, and a mask needs none
 
     names = SPLIT_MAPS + (offset_names(maps.grid.ndim) if options.decoder == "offsets" else ())
     chosen = [maps.channels.index(name) for name in names]
     if shape == maps.grid.shape:
         array = maps.numpy()
-        return Volume(np.stack([array[c][box] for c in chosen]), _part_of(maps.grid, box), names)
-    grid = source.grid if shape == source.grid.shape else source.grid.reshaped(shape)
-    finer = np.stack([resized_part(maps.numpy()[c], shape, box) for c in chosen])
-    finer[len(SPLIT_MAPS) :] *= np.float32(min(maps.grid.spacing) / min(grid.spacing))
-    return Volume(finer, _part_of(grid, box), names)
+        return Volume(np.stack([array[c][wide] for c in chosen]), part, names)
+    finer = np.stack([resized_part(maps.numpy()[c], shape, wide) for c in chosen])
+    # a way counts voxels of the finest axis, which have another size now
+    finer[len(SPLIT_MAPS) :] *= np.float32(min(maps.grid.spacing) / min(source.grid.spacing))
+    return Volume(finer, part, names)
 
 
 def _labels_in(labels: LabelMap, box: Box) -> LabelMap:

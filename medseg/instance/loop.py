@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from medseg.instance.augment import Drawing, draw
@@ -20,6 +19,7 @@ from medseg.instance.loss import DISTANCE, N_CLASSES, heads_loss
 from medseg.instance.scale import REFERENCE_DIAMETER
 from medseg.instance.targets import classes_of
 from medseg.learn.fit import Batch, Batches, EpochReport, FitSettings, fit, supervised
+from medseg.learn.together import ALONE, Place, fabric_for
 from medseg.nets.build import build
 from medseg.nets.device import fast_half
 from medseg.nets.shape import Shape
@@ -41,11 +41,12 @@ MOST_SCORED = 12
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long to train: exactly one of `epochs` and `minutes`; and from which seed."""
+    """How long to train: exactly one of `epochs` and `minutes`; from which seed; as which of several processes."""
 
     epochs: int | None = None
     minutes: float | None = None
     seed: int = 0
+    place: Place = ALONE
 
 
 def output_names(n_axes: int) -> tuple[str, ...]:
@@ -88,10 +89,10 @@ def fit_cases(
         yield from fit(
             lambda: new_network(plan),
             supervised(heads_loss),
-            batches_of(training, plan, draw, groups=groups, seed=budget.seed),
+            batches_of(training, plan, draw, groups=groups, seed=budget.seed, place=budget.place),
             lambda network: quick_scores(network, spread(tuning, MOST_SCORED), plan, device),
             settings=settings_of(plan, budget),
-            fabric=Fabric(accelerator=device.type, devices=1, precision=precision),
+            fabric=fabric_for(device, precision, budget.place),
             state_file=state_file,
             resume=resume,
         )
@@ -103,7 +104,7 @@ def settings_of(plan: Plan, budget: Budget) -> FitSettings:
     return FitSettings(
         epochs=budget.epochs,
         minutes=budget.minutes,
-        steps_per_epoch=-(-plan.training.samples_per_epoch // plan.training.batch),
+        steps_per_epoch=budget.place.steps(plan.training.samples_per_epoch, plan.training.batch),
         learning_rate=plan.training.learning_rate,
         weight_decay=plan.training.weight_decay,
         average=plan.training.average,
@@ -178,6 +179,7 @@ def batches_of(
     groups: Mapping[str, str],
     seed: int,
     diameter: float = REFERENCE_DIAMETER,
+    place: Place = ALONE,
 ) -> Batches:
     """Return the batches of each epoch; every patch follows from the seed, the epoch and its number.
 
@@ -191,14 +193,16 @@ def batches_of(
     seed : int
     diameter : float
         Median diameter of the objects in voxels, about which it is varied.
+    place : Place
+        Of several processes each draws its share.
     """
     chance = chances(cases, groups)
     drawing = Drawing(plan.input.patch, centred=plan.training.foreground_share, diameter=diameter)
     size = plan.training.batch
-    steps = -(-plan.training.samples_per_epoch // size)
+    steps = place.steps(plan.training.samples_per_epoch, size)
 
     def batches(epoch: int) -> Iterator[Batch]:
-        for step in range(steps):
+        for step in place.share(steps):
             keys = [(seed, epoch, step * size + k) for k in range(size)]
             picks = [int(np.random.default_rng((*key, 1)).choice(len(cases), p=chance)) for key in keys]
             pairs = [draw_one(cases[i], drawing, seed=key) for i, key in zip(picks, keys, strict=True)]

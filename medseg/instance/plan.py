@@ -89,7 +89,7 @@ def _plan(facts: list[_Facts], classes: dict[int, str], name: str, target: Liter
             modality="microscopy",
         ),
         architecture=Architecture(name="dynunet", options=options),
-        classes=dict(sorted(classes.items())[:1]) or {1: "object"},
+        classes=classes if len(classes) == 1 else {1: "object"},
         training=TrainingPlan(
             loss="heads", batch=batch, samples_per_epoch=STEPS_PER_EPOCH * batch, foreground_share=0.7
         ),

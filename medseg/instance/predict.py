@@ -3,49 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
-from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 from torch import nn
 
 from medseg.errors import InputError, Notice
-from medseg.grid import Grid, image_grid
+from medseg.grid import Grid
 from medseg.instance.loss import N_CLASSES
-from medseg.instance.scale import (
-    CLOSE_ENOUGH,
-    REFERENCE_DIAMETER,
-    canonical,
-    equivalent_diameters,
-    quietened,
-    zoom_for,
-    zoomed,
-    zoomed_grid,
-)
-from medseg.instance.targets import BOUNDARY_WIDTH, OFFSET_UNIT, relative_spacing
+from medseg.instance.memory import affordable_zoom
+from medseg.instance.scale import REFERENCE_DIAMETER, canonical, quietened, zoom_for, zoomed, zoomed_grid
+from medseg.instance.sizing import Seen, Size, size_steps, watched
+from medseg.instance.targets import OFFSET_UNIT
 from medseg.models.card import ModelCard
 from medseg.nets.tiled import TileOptions, predict_maps, stopped_notice
 from medseg.ops.intensity import inspect
-from medseg.ops.reorient import cropped
 from medseg.progress import FinishEarly, Pace, Progress, Steps
 from medseg.volume import Volume
 
 Floats = npt.NDArray[np.float32]
-_Seen = tuple[Volume, tuple[Notice, ...]]
-_T = TypeVar("_T")
-LOOKS = 3
-"""Most times that the object size is estimated anew."""
-SAMPLE_SIDE = {2: 1024, 3: 128}
-"""Largest side, in voxels, of the part on which the object size is estimated, by number of axes."""
-SAMPLE_PLANES = 5
 TILE_GROWTH = 3
 """Tiles of a network with fixed norms are at most this many times as long as its training patch: fewer seams, less work
 done twice."""
-SMALLEST_PART = 4
-"""Parts of fewer pixels than this are dust when the size is estimated."""
 MOST_STRETCH = 4.0
 """A stack whose slices lie further apart than this many pixels is seen from above only."""
 
@@ -129,139 +111,78 @@ def predict_maps_steps(
         Channels ``background``, ``interior``, ``boundary`` (shares that sum to 1), ``distance`` (0 at the outline to 1
         in the middle) and ``offset_*`` (way to the centre along each axis, in voxels of the finest axis of the working
         grid). Same extent as `volume`; its spacing is that of the working grid. After `FinishEarly`: the finished
-        tiles or slices, background elsewhere, and W_PARTIAL.
+        tiles or slices, background elsewhere, and W_PARTIAL. W_OBJECT_SIZE where the size of the objects could not be
+        told from the image (it is looked at as it is then), or could not be followed.
 
     Raises
     ------
     InputError
         If the image has other axes or channels than the model can see.
+    ResourceError
+        If the work does not fit into the memory that is free (E_OOM_CPU), told before it begins.
     """
-    _check_axes(volume, card)
-    yield Progress("preparing", 0, 1)
+    check_axes(volume, card)
     seer = _Seer(network, card, options, device)
+    image, notices = yield from prepared_steps(volume, card)
+    size = yield from _size_steps(image, seer)
+    maps, more = size.seen or (yield from _maps_at(image, size.zoom, seer))
+    return replace(maps, source=volume.source, warnings=(*volume.warnings, *notices, *size.notices, *more))
+
+
+def prepared_steps(volume: Volume, card: ModelCard) -> Steps[Seen]:
+    """Return the image in the canonical look, and what there is to say about it."""
+    yield Progress("preparing", 0, 3)
     finite, notices = inspect(volume)
+    yield Progress("preparing", 1, 3)
     quiet, width = quietened(finite)
     if width:
         text = f"the image is noisier than those of the training; it was smoothed by {width:.2g} voxels first"
         notices = (*notices, Notice("W_OUT_OF_DISTRIBUTION", text))
-    image = canonical(quiet, card.input.normalisation.percentiles)
-    seen: _Seen | None = None
-    if options.diameter is not None:
-        zoom = zoom_for(options.diameter / min(image.grid.spacing), seer.wanted)
-    else:
-        zoom, seen = yield from _fitting(image, seer)
-    maps, more = seen or (yield from _maps_at(image, zoom, seer))
-    return replace(maps, source=volume.source, warnings=(*volume.warnings, *notices, *more))
+    yield Progress("preparing", 2, 3)
+    return canonical(quiet, card.input.normalisation.percentiles), notices
 
 
-def estimated_diameter(classes: npt.NDArray[Any], spacing: tuple[float, ...]) -> float:
-    """Return the median diameter, in voxels of the finest axis, of the parts that the interior falls into.
-
-    The boundary that was cut off is added again. Objects count by their width, so that dust does not outvote them.
-    Not a number where nothing is found.
-
-    Parameters
-    ----------
-    classes : (*s) integer array
-        0 background, 1 interior, 2 boundary.
-    spacing : (n,) floats
-
-    Examples
-    --------
-    >>> classes = np.zeros((20, 20), int)
-    >>> classes[5:15, 5:15] = 1
-    >>> round(estimated_diameter(classes, (1.0, 1.0)), 1)
-    15.3
-    """
-    parts, n = ndimage.label(classes == 1)
-    if n == 0:
-        return float("nan")
-    kept = np.bincount(parts.ravel()) >= SMALLEST_PART
-    kept[0] = False
-    sizes = np.sort(equivalent_diameters(np.where(kept[parts], parts, 0), relative_spacing(spacing)))
-    if not len(sizes):
-        return float("nan")
-    shares = np.cumsum(sizes) / sizes.sum()
-    return float(sizes[np.searchsorted(shares, 0.5)]) + 2.0 * BOUNDARY_WIDTH
+def _size_steps(image: Volume, seer: _Seer) -> Steps[Size]:
+    """Return the zoom that the objects need, as far as the memory reaches."""
+    model_axes, given = len(seer.card.input.patch), seer.options.diameter
+    afford = partial(affordable_zoom, image.grid, working=lambda zoom: _working_grid(image.grid, zoom, model_axes))
+    if given is not None:
+        return Size(afford(zoom_for(given / min(image.grid.spacing), seer.wanted), asked=True)[0])
+    look = partial(_maps_at, seer=seer)
+    size = yield from size_steps(image, look, model_axes=model_axes, wanted=seer.wanted)
+    zoom, lowered = (size.zoom, ()) if size.seen else afford(size.zoom, asked=False)
+    return replace(size, zoom=zoom, notices=(*size.notices, *lowered))
 
 
-def _fitting(image: Volume, seer: _Seer) -> Steps[tuple[float, _Seen | None]]:
-    """Look a few times for the zoom at which the objects have the wanted diameter.
-
-    Returns the zoom, and the maps at this zoom where the last look saw the whole image.
-    """
-    samples = _samples(image, len(seer.card.input.patch))
-    zoom = 1.0
-    for look in range(LOOKS):
-        seen: list[_Seen] = []
-        for sample in samples:
-            step = Progress("looking for the size of the objects", look, LOOKS)
-            seen.append((yield from _watched(_maps_at(sample, zoom, seer), step)))
-            yield step
-        found = [estimated_diameter(maps.array[:N_CLASSES].argmax(axis=0), maps.grid.spacing) for maps, _ in seen]
-        better = zoom if np.isnan(found).all() else zoom_for(float(np.nanmedian(found)) / zoom, seer.wanted)
-        if abs(np.log(better / zoom)) < np.log(CLOSE_ENOUGH):
-            return zoom, seen[0] if samples[0] is image else None
-        zoom = better
-    return zoom, None
+def _working_grid(grid: Grid, zoom: float, model_axes: int) -> Grid:
+    """Return the grid that the model sees: cubic for a stack and a flat model, unless its slices lie far apart."""
+    if grid.ndim == model_axes:
+        # a 3-D model was trained on the stacks' own shape of voxels
+        same_shape = tuple(max(1, round(n * zoom)) for n in grid.shape)
+        return zoomed_grid(grid, zoom, (0, 1)) if model_axes == 2 else grid.reshaped(same_shape)
+    return zoomed_grid(grid, zoom, _plane_axes(grid) if _flat_only(grid) else (0, 1, 2))
 
 
-def _watched(steps: Steps[_T], step: Progress) -> Steps[_T]:
-    """Run work to its end or not at all, pausing with the same `step` after each of its own."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-        yield step
-
-
-def _samples(image: Volume, n_axes: int) -> list[Volume]:
-    """Return parts of an image that tell the size of its objects: the liveliest part, or that of a few planes."""
-    if image.grid.ndim == n_axes:
-        return [liveliest(image)]
-    picks = np.unique(np.linspace(0, image.grid.shape[0] - 1, SAMPLE_PLANES + 2).round().astype(int)[1:-1])
-    array = image.numpy()
-    plane = image_grid(image.grid.shape[1:], image.grid.spacing[1:], image.grid.unit)
-    return [liveliest(Volume(np.ascontiguousarray(array[:, k]), plane, image.channels)) for k in picks]
+def _flat_only(grid: Grid) -> bool:
+    return grid.spacing[0] > MOST_STRETCH * min(grid.spacing[1:]) or grid.shape[0] < 2
 
 
 def _plane_axes(grid: Grid) -> tuple[int, ...]:
     return (grid.ndim - 2, grid.ndim - 1)
 
 
-def liveliest(image: Volume) -> Volume:
-    """Return the box of at most `SAMPLE_SIDE` voxels a side with the most contrast: there the objects are."""
-    shape = image.grid.shape
-    if max(shape) <= SAMPLE_SIDE[len(shape)]:
-        return image
-    sides = tuple(min(SAMPLE_SIDE[len(shape)], n) for n in shape)
-    starts = product(*(range(0, n - side + 1, side) for n, side in zip(shape, sides, strict=True)))
-    boxes = [tuple(slice(a, a + side) for a, side in zip(start, sides, strict=True)) for start in starts]
-    best = max(boxes, key=lambda box: float(image.array[0][box].std()))
-    return cropped(image, tuple(b.start for b in best), sides)
+def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[Seen]:
+    working = _working_grid(image.grid, zoom, len(seer.card.input.patch))
+    if image.grid.ndim > len(seer.card.input.patch):
+        return (yield from _stack_maps(image, working, seer))
+    maps, notices = yield from _answer(zoomed(image, working).numpy(), seer)
+    return Volume(_shares(maps), working, seer.card.outputs), notices
 
 
-def _maps_at(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
-    grid = image.grid
-    model_axes = len(seer.card.input.patch)
-    if grid.ndim == model_axes:
-        # a 3-D model was trained on the stacks' own shape of voxels
-        same_shape = tuple(max(1, round(n * zoom)) for n in grid.shape)
-        working = zoomed_grid(grid, zoom, (0, 1)) if model_axes == 2 else grid.reshaped(same_shape)
-        maps, notices = yield from _answer(zoomed(image, working).numpy(), seer)
-        return Volume(_shares(maps), working, seer.card.outputs), notices
-    return (yield from _stack_maps(image, zoom, seer))
-
-
-def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
+def _stack_maps(image: Volume, working: Grid, seer: _Seer) -> Steps[Seen]:
     """Average the maps of all planes along z, y and x; the way to the centre along an axis is seen from two sides."""
-    spacing = image.grid.spacing
-    flat_only = spacing[0] > MOST_STRETCH * min(spacing[1:]) or image.grid.shape[0] < 2
-    working = zoomed_grid(image.grid, zoom, _plane_axes(image.grid) if flat_only else (0, 1, 2))
     array = zoomed(image, working).numpy()
-    views = (0,) if flat_only else (0, 1, 2)
+    views = (0,) if _flat_only(image.grid) else (0, 1, 2)
     names = ("background", "interior", "boundary", "distance", "offset_z", "offset_y", "offset_x")
     sums = np.zeros((len(names), *working.shape), np.float32)
     pace = Pace("looking at the slices", sum(working.shape[v] for v in views))
@@ -272,7 +193,7 @@ def _stack_maps(image: Volume, zoom: float, seer: _Seer) -> Steps[_Seen]:
         for view, k in planes:
             rows = [0, 1, 2, 3, *_ways_seen_from(view)]
             plane = np.moveaxis(array, view + 1, 1)[:, k]
-            maps, notices = yield from _watched(_answer(plane, seer), pace.at(done))
+            maps, notices = yield from watched(_answer(plane, seer), pace.at(done))
             np.moveaxis(sums, view + 1, 1)[rows, k] += _shares(maps)
             done += 1
             yield pace.at(done)
@@ -315,7 +236,7 @@ def _answer(array: Floats, seer: _Seer) -> Steps[tuple[Floats, tuple[Notice, ...
         try:
             # the first look may end with a part; a later one is dropped then, for the first has seen all
             maps, notices = yield from (
-                _watched(steps, Progress("looking at it mirrored", number, 4)) if number else steps
+                watched(steps, Progress("looking at it mirrored", number, 4)) if number else steps
             )
         except FinishEarly:
             if total is None:
@@ -343,7 +264,13 @@ def _shares(maps: Floats) -> Floats:
     return maps
 
 
-def _check_axes(volume: Volume, card: ModelCard) -> None:
+def check_axes(volume: Volume, card: ModelCard) -> None:
+    """Refuse an image of fewer axes than the model sees at once.
+
+    Raises
+    ------
+    InputError
+    """
     axes = len(card.input.patch)
     if volume.grid.ndim < axes:
         raise InputError(

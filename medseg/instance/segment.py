@@ -18,7 +18,7 @@ from medseg.labels import Instances, LabelMap
 from medseg.models.card import ModelCard
 from medseg.ops.resample import resampled
 from medseg.prediction import Prediction
-from medseg.progress import Steps
+from medseg.progress import Pace, Steps, finish, to_the_end
 from medseg.volume import Volume
 
 SPLIT_MAPS = ("background", "interior", "boundary", "distance")
@@ -67,7 +67,8 @@ def segment_instances_steps(
     """
     maps = yield from predict_maps_steps(volume, network, card, options=options, device=device)
     chosen = settled(split, card_split(card, maps.grid))
-    found = yield from instances_on_steps(maps, volume.grid, chosen)
+    # the network has seen all that it will: asked to finish early, what is left is done
+    found = yield from to_the_end(instances_on_steps(maps, volume.grid, chosen))
     class_id = min(card.classes)
     found = replace(
         found,
@@ -92,7 +93,7 @@ def instances_on_steps(maps: Volume, grid: Grid, split: SplitOptions) -> Steps[I
     grid : Grid
     split : SplitOptions
     """
-    found = yield from split_maps_steps(maps_on(maps, grid), options=split)
+    found = yield from split_maps_steps((yield from maps_on_steps(maps, grid)), options=split)
     return replace(found, grid=grid)
 
 
@@ -105,15 +106,25 @@ def maps_on(maps: Volume, grid: Grid) -> Volume:
         As from `predict_maps_steps`.
     grid : Grid
     """
+    return finish(maps_on_steps(maps, grid))
+
+
+def maps_on_steps(maps: Volume, grid: Grid) -> Steps[Volume]:
+    """Do the work of `maps_on`, yielding after each map."""
     names = SPLIT_MAPS + tuple(name for name in offset_names(grid.ndim) if name in maps.channels)
-    picks = [maps.channels.index(name) for name in names]
-    needed = Volume(maps.numpy()[picks], maps.grid, names, maps.source)
-    if maps.grid.shape == grid.shape:
-        return needed
-    needed = resampled(needed, grid, order=1)
-    # a way counts voxels of the finest axis, which have another size now
-    needed.numpy()[len(SPLIT_MAPS) :] *= np.float32(min(maps.grid.spacing) / min(grid.spacing))
-    return needed
+    array = maps.numpy()
+    pace = Pace("bringing the maps to the image", len(names))
+    same = maps.grid.shape == grid.shape
+    # a way counts voxels of the finest axis, which have another size on the other grid
+    longer = np.float32(min(maps.grid.spacing) / min(grid.spacing))
+    out = np.empty((len(names), *grid.shape), np.float32)
+    for row, name in enumerate(names):
+        one = Volume(array[maps.channels.index(name)][None], maps.grid, (name,))
+        out[row] = (one if same else resampled(one, grid, order=1)).numpy()[0]
+        if row >= len(SPLIT_MAPS) and not same:
+            out[row] *= longer
+        yield pace.at(row + 1)
+    return Volume(out, maps.grid if same else grid, names, maps.source)
 
 
 def card_split(card: ModelCard, grid: Grid) -> SplitOptions:

@@ -7,6 +7,7 @@ is then done once, in its own box.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -28,12 +29,15 @@ from medseg.instance.basins import (
 )
 from medseg.instance.distance import weights
 from medseg.instance.votes import follow_votes, landings, vote_levels
-from medseg.progress import Pace, Steps, T, finish
+from medseg.progress import Pace, Progress, Steps, T, finish
 
 Box = tuple[slice, ...]
 ReadClasses = Callable[[Box], npt.NDArray[Any]]
 WriteLevels = Callable[[Box, npt.NDArray[np.uint16]], None]
 ReadWays = Callable[[Box], npt.NDArray[np.float32]]
+
+AT_A_TIME = 2_000_000
+"""Voxels read and smoothed between two pauses: a fraction of a second."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -123,7 +127,7 @@ class _Canvas:
         self._kind: list[npt.NDArray[Any]] = [np.zeros(1, np.int64)]
 
     def do_tile_steps(self, box: Box, *, quiet: bool) -> Steps[None]:
-        classes = self._scene.classes(box)
+        classes = yield from _hushed(self._classes_steps(box), quiet)
         parts = yield from _hushed(find_parts_steps(classes, full=self._scene.whole), quiet)
         low, high, kind = _described(classes, parts)
         cut = _cut(low, high, box, self._scene.shape)
@@ -171,6 +175,15 @@ class _Canvas:
         classes, waists = np.concatenate(self._classes), np.concatenate(self._waists)
         return Objects(self._out, classes[order], waists[order])
 
+    def _classes_steps(self, box: Box) -> Steps[npt.NDArray[Any]]:
+        slabs = _slabs(box)
+        pace = Pace("reading the maps", len(slabs))
+        found = []
+        for done, slab in enumerate(slabs, start=1):
+            found.append(self._scene.classes(slab))
+            yield pace.at(done)
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
     def _do_steps(self, parts: Parts, box: Box, kind: npt.NDArray[Any]) -> Steps[None]:
         basins = yield from self._flooded_steps(parts, box)
         view = self._out[box]
@@ -193,15 +206,25 @@ class _Canvas:
         links = parts.frame.zeros(np.int32)
         if scene.ways is not None:
             landing = landings(parts, scene.ways(box))
+            yield Progress("counting votes", 0, 1)
             levels = vote_levels(parts, landing, scene.widths)
             basins = yield from flooded_steps(parts, levels, links, scene.rule, spacing=scene.spacing)
             follow_votes(basins, landing)
             return basins
         levels = parts.frame.zeros(np.uint16)
-        inner = parts.frame.inner(levels)
-        assert scene.levels is not None
-        scene.levels(box, inner.reshape(inner.shape[3 - len(scene.shape) :]) if len(scene.shape) == 3 else inner[0])
+        yield from self._levels_steps(box, parts.frame.inner(levels))
         return (yield from flooded_steps(parts, levels, links, scene.rule, spacing=scene.spacing))
+
+    def _levels_steps(self, box: Box, inner: npt.NDArray[Any]) -> Steps[None]:
+        """Write the landscape slab by slab: a slab reads what lies around it, so there are no seams."""
+        write = self._scene.levels
+        assert write is not None
+        out = inner if len(box) == 3 else inner[0]
+        slabs = _slabs(box)
+        pace = Pace("reading the maps", len(slabs))
+        for done, slab in enumerate(slabs, start=1):
+            write(slab, out[slab[0].start - box[0].start : slab[0].stop - box[0].start])
+            yield pace.at(done)
 
     def _set_aside(self, parts: Parts, cut: npt.NDArray[np.bool_], box: Box, tables: tuple[Any, ...]) -> None:
         waiting = np.flatnonzero(cut)
@@ -231,6 +254,14 @@ class _Canvas:
                     b = after[tuple(slice(max(0, s), n - max(0, -s)) for s, n in zip(shift, after.shape, strict=True))]
                     touching = (a > 0) & (b > 0)
                     yield np.unique(np.stack([a[touching], b[touching]], axis=1), axis=0).astype(np.int64)
+
+
+def _slabs(box: Box) -> list[Box]:
+    """Cut a box along its first axis into slabs of about as many voxels as are done between two pauses."""
+    first, *rest = box
+    plane = math.prod(side.stop - side.start for side in rest)
+    thick = max(1, AT_A_TIME // max(1, plane))
+    return [(slice(a, min(a + thick, first.stop)), *rest) for a in range(first.start, first.stop, thick)]
 
 
 def _boxes(shape: tuple[int, ...], tile: tuple[int, ...]) -> Iterator[Box]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +16,15 @@ from medseg.instance.loop import Budget, fit_cases, new_network, output_names
 from medseg.instance.plan import plan_steps
 from medseg.instance.scale import REFERENCE_DIAMETER, look_of
 from medseg.io.dataset import Dataset
-from medseg.learn.split import make_split, write_split
+from medseg.learn.split import make_split, read_split, write_split
 from medseg.learn.weights import as_tensors
 from medseg.models.bundle import save_bundle
 from medseg.nets.device import choose
 from medseg.planning import Plan, read_case, with_architecture
 from medseg.progress import Steps
 from medseg.training.card import as_stored, card_fields
+from medseg.training.devices import fit_on_devices
+from medseg.training.job import check_devices, job_of
 from medseg.training.journal import journal_steps
 from medseg.training.options import TrainOptions
 from medseg.training.start import STATE, check_start
@@ -61,8 +62,8 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     UsageError
         If images or labels lack their partner, or the folder is taken.
     """
+    check_devices(options.devices, choose(options.device))
     folder = check_start(dataset, out, options)
-    choose(options.device)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     split = choose_split(dataset, folder, options)
@@ -108,10 +109,11 @@ def choose_split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[
     """Return ``train``, ``val`` or ``test`` by case id, written to ``split.csv``; that of an earlier part is kept."""
     path = folder / "split.csv"
     if options.resume and path.exists():
-        with path.open(newline="") as file:
-            return {row["id"]: row["split"] for row in csv.DictReader(file)}
-    split = make_split(dataset, held_out=options.held_out, validation=options.validation, seed=options.seed)
-    if dataset.split and options.held_out > 0 and "test" not in split.values():
+        return read_split(path)
+    split = make_split(
+        dataset, held_out=options.held_out, validation=options.validation, seed=options.seed, fold=options.fold
+    )
+    if dataset.split and options.held_out > 0 and options.fold is None and "test" not in split.values():
         looks = {c.id: look_of(read_case(c).numpy()) for c in dataset.cases if split.get(c.id) == "val"}
         split = halved(split, dataset.groups, looks)
     write_split(split, path)
@@ -146,15 +148,20 @@ def _learn(
     folder: Path,
     options: TrainOptions,
 ) -> Steps[tuple[nn.Module, dict[str, float]]]:
-    loop = fit_cases(
-        training,
-        tuning,
-        plan,
-        groups=groups,
-        budget=Budget(options.epochs, options.minutes, options.seed),
-        device=choose(options.device),
-        state_file=folder / STATE,
-        resume=options.resume,
-    )
+    device = choose(options.device)
+    if options.devices > 1:
+        job = job_of(options, folder, device, groups)
+        loop = fit_on_devices("medseg.instance.rank", job, lambda: new_network(plan))
+    else:
+        loop = fit_cases(
+            training,
+            tuning,
+            plan,
+            groups=groups,
+            budget=Budget(options.epochs, options.minutes, options.seed),
+            device=device,
+            state_file=folder / STATE,
+            resume=options.resume,
+        )
     dice = ("foreground", "boundary")
     return (yield from journal_steps(loop, folder, dice=dice, resume=options.resume))

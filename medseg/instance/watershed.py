@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.instance.basins import Rule, rule_for
-from medseg.instance.doctor import examine
+from medseg.instance.doctor import examine_steps
 from medseg.instance.landscape import check_maps, foreground, halo, landscape, levels_of, smoothed, ways
 from medseg.instance.options import SplitOptions
 from medseg.instance.stitch import Box, Objects, Scene, objects_steps
@@ -86,7 +86,7 @@ def split_maps_steps(
     if labels is not None:
         found = replace(found, class_ids=_majority(found, labels))
         names = labels.classes
-    return examine(_instances(found, maps, names), maps=maps)
+    return (yield from examine_steps(_instances(found, maps, names), maps=maps))
 
 
 def map_scene(maps: Volume, options: SplitOptions) -> Scene:
@@ -143,7 +143,7 @@ def split_mask_steps(
 ) -> Steps[Instances]:
     """Do the work of `split_mask`, yielding on the way; `tile` as in `split_maps_steps`."""
     found = yield from objects_steps(mask_scene(labels, options), tile)
-    return examine(_instances(found, labels, _names(labels, found)), waists=found.waists)
+    return (yield from examine_steps(_instances(found, labels, _names(labels, found)), waists=found.waists))
 
 
 def mask_scene(labels: LabelMap, options: SplitOptions) -> Scene:
@@ -190,7 +190,7 @@ def components_steps(
         grid.shape, grid.spacing, lambda box: np.asarray(labels.array[box]), None, Rule(min_voxels=smallest), whole=True
     )
     found = yield from objects_steps(scene, tile)
-    return examine(_instances(found, labels, _names(labels, found)))
+    return (yield from examine_steps(_instances(found, labels, _names(labels, found))))
 
 
 def _instances(found: Objects, source: Volume | LabelMap, names: dict[int, str]) -> Instances:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.labels import Instances
-from medseg.measure.neighbours import nearest_distances, touching
+from medseg.measure.neighbours import nearest_distances
 from medseg.measure.table import measure
+from medseg.ops.contact import touching
 from medseg.volume import Volume
 
 if TYPE_CHECKING:

@@ -14,9 +14,6 @@ from medseg.ops.shape import boundaries, covariances
 
 Floats = npt.NDArray[np.float64]
 
-MOST_HULLS = 3000
-"""In stacks with more objects than this the solidity stays empty: a hull in space takes milliseconds."""
-
 
 def shape_columns(array: npt.NDArray[Any], found: Moments, grid: Grid) -> dict[str, Any]:
     """Return the columns that tell about the shape of each object.
@@ -38,11 +35,10 @@ def shape_columns(array: npt.NDArray[Any], found: Moments, grid: Grid) -> dict[s
     boundary = boundaries(array, found, grid.spacing)
     flat = grid.ndim == 2
     name = f"perimeter_{grid.unit}" if flat else f"surface_{grid.unit}" + ("2" if grid.unit != "px" else "")
-    hulls = hull_voxels(array, found) if flat or len(found.ids) <= MOST_HULLS else np.full(len(found.ids), np.nan)
     return {
         name: boundary,
         "circularity" if flat else "sphericity": roundness(size, boundary, grid.ndim),
-        "solidity": found.voxels / hulls,
+        "solidity": found.voxels / hull_voxels(array, found),
         "eccentricity": eccentricity(covariances(array, found, grid.spacing)),
     }
 

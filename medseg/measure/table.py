@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +10,13 @@ import numpy as np
 from medseg.grid import Grid
 from medseg.labels import Instances, LabelMap
 from medseg.measure.diameter import longest_diameter, longest_slice_diameter
-from medseg.measure.neighbours import nearest_distances, touching
+from medseg.measure.neighbours import nearest_distances
 from medseg.measure.shape import shape_columns
 from medseg.ops.agreement import require_same_grid
+from medseg.ops.contact import touching
 from medseg.ops.feret import crowd_diameters
 from medseg.ops.moments import Moments, intensities, moments
+from medseg.progress import Pace, Steps, finish
 from medseg.volume import Volume
 
 if TYPE_CHECKING:
@@ -70,6 +72,11 @@ def measure(labels: LabelMap | Instances, image: Volume | None = None) -> pd.Dat
     >>> table[["name", "volume_ml", "centroid_z_mm"]].values.tolist()
     [['liver', 0.06, 3.75]]
     """
+    return finish(measure_steps(labels, image))
+
+
+def measure_steps(labels: LabelMap | Instances, image: Volume | None = None) -> Steps[pd.DataFrame]:
+    """Do the work of `measure`, yielding between groups of columns."""
     import pandas as pd
 
     if image is not None:
@@ -77,12 +84,24 @@ def measure(labels: LabelMap | Instances, image: Volume | None = None) -> pd.Dat
             labels.grid, image.grid, what="labels and image", not_done="the intensities were not measured"
         )
     array = np.asarray(labels.array)
+    pace = Pace("measuring", 2 + 3 * isinstance(labels, Instances) + (0 if image is None else len(image.channels)))
+    yield pace.at(0)
     found = moments(array)
-    columns = _named(labels, found) | _placed(found, labels.grid) | _sized(array, found, labels.grid)
+    columns = _named(labels, found) | _placed(found, labels.grid)
+    yield pace.at(1)
+    columns |= _sized(array, found, labels.grid)
+    yield pace.at(2)
+    done = 2
     if isinstance(labels, Instances):
-        columns |= _among_others(array, found, labels.grid)
-    if image is not None:
-        columns |= _lit(array, image)
+        for more in _among_others(array, found, labels.grid):
+            columns |= more
+            done += 1
+            yield pace.at(done)
+    for number in range(0 if image is None else len(image.channels)):
+        assert image is not None
+        columns |= _lit(array, found, image, number)
+        done += 1
+        yield pace.at(done)
     table = pd.DataFrame(columns)
     return _with_absent(table, labels) if isinstance(labels, LabelMap) else table
 
@@ -137,7 +156,7 @@ def _longest(
     array: Any, found: Moments, place: Any, one: Callable[[Any, int], float], *, within_axis: int | None = None
 ) -> Any:
     """Return a length for each id: all at once in a crowd of small ones, each by its hull otherwise."""
-    crowd = crowd_diameters(array, found.ids, place, within_axis=within_axis) if len(found.ids) > _CROWD else None
+    crowd = crowd_diameters(array, found, place, within_axis=within_axis) if len(found.ids) > _CROWD else None
     lengths = np.full(len(found.ids), np.nan) if crowd is None else crowd
     for row in np.flatnonzero(np.isnan(lengths)):
         box = tuple(slice(int(a), int(b)) for a, b in zip(found.start[row], found.stop[row], strict=True))
@@ -145,26 +164,22 @@ def _longest(
     return lengths
 
 
-def _among_others(array: Any, found: Moments, grid: Grid) -> dict[str, Any]:
+def _among_others(array: Any, found: Moments, grid: Grid) -> Iterator[dict[str, Any]]:
     size = found.voxels * grid.voxel_size
     disc = grid.ndim == 2
     diameter = np.sqrt(size * 4.0 / np.pi) if disc else np.cbrt(size * 6.0 / np.pi)
-    return {
-        f"equivalent_diameter_{grid.unit}": diameter,
-        **shape_columns(array, found, grid),
+    yield {f"equivalent_diameter_{grid.unit}": diameter}
+    yield shape_columns(array, found, grid)
+    yield {
         f"nearest_neighbour_{grid.unit}": nearest_distances(grid.world(found.centroid)),
         "neighbours_touching": touching(array, found.ids),
     }
 
 
-def _lit(array: Any, image: Volume) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for number, channel in enumerate(image.channels):
-        values = intensities(array, np.asarray(image.array[number]))
-        tail = f"_{channel}" if len(image.channels) > 1 else ""
-        for at, statistic in enumerate(("mean", "std", "min", "max")):
-            columns[f"intensity_{statistic}{tail}"] = values[:, at]
-    return columns
+def _lit(array: Any, found: Moments, image: Volume, number: int) -> dict[str, Any]:
+    values = intensities(array, np.asarray(image.array[number]), found.ids)
+    tail = f"_{image.channels[number]}" if len(image.channels) > 1 else ""
+    return {f"intensity_{name}{tail}": values[:, at] for at, name in enumerate(("mean", "std", "min", "max"))}
 
 
 def _size_column(grid: Grid) -> tuple[str, float]:

@@ -1,31 +1,27 @@
-"""The longest straight line in every one of many small objects, in one pass over their ends of lines."""
+"""The longest straight line in every one of many small objects, between the corners of their outlines."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from medseg.ops.compiled import kernels
+from medseg.ops.moments import Floats, Labels, Moments, memory_order
+from medseg.ops.outline import lines_of
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
-
-MOST_ENDS = 1500
-"""Objects with more ends of lines than this are left to a hull: pairs grow with their square."""
+MOST_CORNERS = 3000
+"""Objects whose outlines have more corners than this are left to a hull: pairs grow with their square."""
 
 
 def crowd_diameters(
-    array: npt.NDArray[Any], ids: Indices, world_from_index: Floats, *, within_axis: int | None = None
+    array: Labels, found: Moments, world_from_index: Floats, *, within_axis: int | None = None
 ) -> Floats | None:
     """Return the largest distance between the centres of two voxels of each object.
 
     Parameters
     ----------
     array : (n, m) or (n, m, l) label array
-    ids : (k,) int64 array
-        All ids of the array, ascending.
+    found : Moments
+        Of `array`.
     world_from_index : (d+1, d+1) float64 array
     within_axis : int, optional
         Only pairs of one slice across this axis count.
@@ -37,37 +33,21 @@ def crowd_diameters(
 
     Examples
     --------
-    >>> found = crowd_diameters(np.array([[1, 1, 0, 7]]), np.array([1, 7]), np.diag([1.0, 3.0, 1.0]))
+    >>> from medseg.ops.moments import moments
+    >>> row = np.array([[1, 1, 0, 7]])
+    >>> found = crowd_diameters(row, moments(row), np.diag([1.0, 3.0, 1.0]))
     >>> found is None or found.tolist() == [3.0, 0.0]
     True
     """
-    loops = kernels("feret_kernels")
-    if loops is None:
+    loops = kernels("hull_kernels")
+    if loops is None or (within_axis is not None and array.ndim == 2):
         return None
-    along = max((a for a in range(array.ndim) if a != within_axis), key=lambda a: array.shape[a])
-    places = np.nonzero(_ends(array, along))
-    ranks = np.searchsorted(ids, array[places])
-    counts = np.bincount(ranks, minlength=len(ids))
-    keys = (ranks,) if within_axis is None else (places[within_axis], ranks)
-    order = np.lexsort(keys)
-    points = (np.stack([axis[order] for axis in places], axis=1) @ world_from_index[:-1, :-1].T).astype(np.float64)
-    sorted_ranks = ranks[order]
-    fresh = np.diff(sorted_ranks, prepend=-1) != 0
+    order = memory_order(array)
     if within_axis is not None:
-        fresh |= np.diff(places[within_axis][order], prepend=-1) != 0
-    small = counts[sorted_ranks] <= MOST_ENDS
-    points, owners, fresh = points[small], sorted_ranks[small], fresh[small]
-    starts = np.append(np.flatnonzero(fresh), len(points)).astype(np.int64)
-    found = np.zeros(len(ids))
-    np.maximum.at(found, owners[starts[:-1]], loops.farthest(np.ascontiguousarray(points), starts))
-    found[counts > MOST_ENDS] = np.nan
-    return found
-
-
-def _ends(array: npt.NDArray[Any], axis: int) -> npt.NDArray[np.bool_]:
-    """Return where a line along an axis enters or leaves an object."""
-    change = np.diff(array, axis=axis) != 0
-    outer = np.ones_like(array.take([0], axis), dtype=np.bool_)
-    before = np.concatenate([outer, change], axis=axis)
-    after = np.concatenate([change, outer], axis=axis)
-    return np.asarray((before | after) & (array != 0))
+        order = [within_axis, *(axis for axis in order if axis != within_axis)]
+    lines = lines_of(array, found, order, loops)
+    columns = np.zeros((3, array.ndim))
+    columns[3 - array.ndim :] = world_from_index[:-1, :-1].T[order]
+    at = (lines.first, lines.depth, lines.rows, lines.low, lines.high)
+    lengths: Floats = loops.diameters(*at, columns, within_axis is not None, MOST_CORNERS)
+    return lengths

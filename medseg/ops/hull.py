@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from medseg.ops.compiled import kernels
-from medseg.ops.moments import Floats, Indices, Labels, Moments, placed
+from medseg.ops.moments import Floats, Indices, Labels, Moments, memory_order, numbered
+from medseg.ops.outline import ABSENT, lines_of
 
 _HAIR = 1e-7
 _FLAT = 1e-4
 """Flat objects are thickened by this share of a voxel, so that they have a hull; no further voxel centre gets in."""
-_ABSENT = np.iinfo(np.int64).max
 
 
 def hull_voxels(array: Labels, found: Moments) -> Indices:
@@ -36,13 +36,27 @@ def hull_voxels(array: Labels, found: Moments) -> Indices:
     >>> hull_voxels(corner, moments(corner)).tolist()
     [6]
     """
-    loops = kernels("shape_kernels") if array.ndim == 2 else None
+    if array.ndim == 2:
+        return _in_the_plane(array, found)
+    loops = kernels("hull_kernels")
     if loops is None:
         return np.array([_one(array, found, row) for row in range(len(found.ids))], np.int64)
-    _, numbers, place = placed(array)
+    lines = lines_of(array, found, memory_order(array), loops)
+    at = (lines.first, lines.depth, lines.rows, lines.low, lines.high)
+    held: Indices = loops.hulls(*at)
+    for row in np.flatnonzero(held == 0):  # flat: the hull has no inside
+        held[row] = _one(array, found, int(row))
+    return held
+
+
+def _in_the_plane(array: Labels, found: Moments) -> Indices:
+    loops = kernels("shape_kernels")
+    if loops is None:
+        return np.array([_one(array, found, row) for row in range(len(found.ids))], np.int64)
+    numbers, place = numbered(array, found.ids)
     rows = found.stop[:, 0] - found.start[:, 0]
     first = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
-    low, high = np.full(first[-1], _ABSENT), np.full(first[-1], -_ABSENT)
+    low, high = np.full(first[-1], ABSENT), np.full(first[-1], -ABSENT)
     # place 0 is the background and takes no row
     loops.profiles(numbers, place, np.append(0, first[:-1]), np.append(0, found.start[:, 0]), low, high)
     counted: Indices = loops.hull_pixels(first, low, high, int(rows.max(initial=1)))

@@ -57,7 +57,7 @@ def moments(array: npt.NDArray[Any]) -> Moments:
     return Moments(ids, voxels, start[:, axes], stop[:, axes], total[:, axes] / voxels[:, None])
 
 
-def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
+def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any], ids: Indices | None = None) -> Floats:
     """Return mean, standard deviation, minimum and maximum of an image under each id.
 
     Values that are not finite are left out.
@@ -66,6 +66,8 @@ def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
     ----------
     array : label array
     channel : image array of the same shape
+    ids : (n,) int64 array, optional
+        All ids of the array, ascending, where they are known.
 
     Returns
     -------
@@ -73,7 +75,11 @@ def intensities(array: npt.NDArray[Any], channel: npt.NDArray[Any]) -> Floats:
         Rows as in `moments`; NaN where an id covers no finite value. The deviation is that of the population.
     """
     order = memory_order(array)
-    ids, numbers, place = placed(array.transpose(order))
+    turned = array.transpose(order)
+    if ids is None:
+        ids, numbers, place = placed(turned)
+    else:
+        numbers, place = numbered(turned, ids)
     values = np.ascontiguousarray(channel.transpose(order))
     loops = kernels("moments_kernels")
     summarise = _summarised if loops is None else loops.summarised
@@ -98,6 +104,15 @@ def placed(array: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[Any], npt.NDAr
     ids = ids[ids != 0]
     ranks = np.where(array == 0, 0, np.searchsorted(ids, array) + 1)
     return ids.astype(np.int64), np.ascontiguousarray(ranks), np.arange(len(ids) + 1, dtype=np.int32)
+
+
+def numbered(array: npt.NDArray[Any], ids: Indices) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """Do what `placed` does for an array whose ids are known: nothing is searched."""
+    if len(ids) and (ids[0] < 0 or ids[-1] >= _LARGEST_TABLE):
+        return placed(array)[1:]
+    place = np.zeros(int(ids[-1]) + 1 if len(ids) else 1, np.int32)
+    place[ids] = np.arange(1, len(ids) + 1)
+    return np.ascontiguousarray(array), place
 
 
 def _seen(array: npt.NDArray[Any], top: int) -> npt.NDArray[np.bool_]:

@@ -30,11 +30,15 @@ def located(numbers: Any, place: Any, n: int) -> Any:
                 if r == 0:
                     continue
                 voxels[r] += 1
-                at = (i, j, k)
-                for axis in range(3):
-                    total[r, axis] += at[axis]
-                    start[r, axis] = min(start[r, axis], at[axis])
-                    stop[r, axis] = max(stop[r, axis], at[axis] + 1)
+                total[r, 0] += i
+                total[r, 1] += j
+                total[r, 2] += k
+                start[r, 0] = min(start[r, 0], i)
+                stop[r, 0] = i + 1
+                start[r, 1] = min(start[r, 1], j)
+                stop[r, 1] = max(stop[r, 1], j + 1)
+                start[r, 2] = min(start[r, 2], k)
+                stop[r, 2] = max(stop[r, 2], k + 1)
     return voxels, start, stop, total
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.ops.compiled import kernels
-from medseg.ops.moments import Floats, Indices, Labels, Moments, memory_order, placed
+from medseg.ops.moments import Floats, Indices, Labels, Moments, memory_order, numbered
 
 
 def boundaries(array: Labels, found: Moments, spacing: tuple[float, ...]) -> Floats:
@@ -42,9 +43,9 @@ def boundaries(array: Labels, found: Moments, spacing: tuple[float, ...]) -> Flo
     True
     """
     steps = directions(array.ndim)
-    weights = crofton_weights(steps, spacing)
+    weights = _weights(array.ndim, tuple(float(s) for s in spacing))
     order = memory_order(array)
-    _, numbers, place = placed(array.transpose(order))
+    numbers, place = numbered(array.transpose(order), found.ids)
     solid = numbers.reshape((1,) * (3 - array.ndim) + numbers.shape)
     walked = np.zeros((len(steps), 3), np.int64)
     walked[:, 3 - array.ndim :] = steps[:, order]
@@ -63,7 +64,7 @@ def covariances(array: Labels, found: Moments, spacing: tuple[float, ...]) -> Fl
     (k, d, d) float64 array
     """
     order = memory_order(array)
-    _, numbers, place = placed(array.transpose(order))
+    numbers, place = numbered(array.transpose(order), found.ids)
     solid = numbers.reshape((1,) * (3 - array.ndim) + numbers.shape)
     centroid = np.zeros((len(found.ids) + 1, 3))
     centroid[1:, 3 - array.ndim :] = found.centroid[:, order]
@@ -81,6 +82,14 @@ def directions(ndim: int) -> Indices:
     every = [step for step in product((0, 1, -1), repeat=ndim) if any(step)]
     kept = [step for step in every if next(s for s in step if s) > 0]
     return np.array(sorted(kept, key=lambda step: (sum(map(abs, step)), step)), np.int64)
+
+
+@lru_cache(maxsize=32)
+def _weights(ndim: int, spacing: tuple[float, ...]) -> Floats:
+    # an edit measures one object after the other on one grid; the shares of the sphere take longer than the counting
+    weights = crofton_weights(directions(ndim), spacing)
+    weights.setflags(write=False)
+    return weights
 
 
 def crofton_weights(steps: Indices, spacing: tuple[float, ...]) -> Floats:

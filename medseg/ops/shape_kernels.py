@@ -1,4 +1,4 @@
-"""Compiled loops of `medseg.ops.shape` and `medseg.ops.hull`; imported only when they run."""
+"""Compiled loops of `medseg.ops.shape`, and of `medseg.ops.hull` in the plane; imported only when they run."""
 
 from __future__ import annotations
 
@@ -14,22 +14,38 @@ def crossed(numbers: Any, place: Any, steps: Any, n: int) -> Any:
     """Return how often a walk along each direction leaves each object, both ways counted; place 0 stays empty."""
     ni, nj, nk = numbers.shape
     out = np.zeros((n, steps.shape[0]), np.int64)
+    flat = numbers.reshape(-1)
+    ways = (steps[:, 0] * nj + steps[:, 1]) * nk + steps[:, 2]
+    reach = 1 if ni > 1 or np.abs(steps[:, 0]).max() > 0 else 0  # the planes of an image have no neighbours to miss
     for i in range(ni):
         for j in range(nj):
+            line = reach <= i < ni - reach and 0 < j < nj - 1
             for k in range(nk):
                 number = numbers[i, j, k]
                 r = place[number]
                 if r == 0:
                     continue
-                for d in range(steps.shape[0]):
-                    for side in (-1, 1):
-                        a = i + side * steps[d, 0]
-                        b = j + side * steps[d, 1]
-                        c = k + side * steps[d, 2]
-                        inside = 0 <= a < ni and 0 <= b < nj and 0 <= c < nk
-                        if not inside or numbers[a, b, c] != number:
-                            out[r, d] += 1
+                if line and 0 < k < nk - 1:
+                    v = (i * nj + j) * nk + k
+                    for d in range(ways.shape[0]):
+                        out[r, d] += int(flat[v + ways[d]] != number) + int(flat[v - ways[d]] != number)
+                else:
+                    _crossed_at_edge(numbers, i, j, k, steps, out[r])
     return out
+
+
+@compiled()
+def _crossed_at_edge(numbers: Any, i: int, j: int, k: int, steps: Any, row: Any) -> None:
+    """Count for a voxel at the edge of the image, whose neighbours may be missing."""
+    ni, nj, nk = numbers.shape
+    for d in range(steps.shape[0]):
+        for side in (-1, 1):
+            a = i + side * steps[d, 0]
+            b = j + side * steps[d, 1]
+            c = k + side * steps[d, 2]
+            inside = 0 <= a < ni and 0 <= b < nj and 0 <= c < nk
+            if not inside or numbers[a, b, c] != numbers[i, j, k]:
+                row[d] += 1
 
 
 @compiled()

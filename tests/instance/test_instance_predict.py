@@ -10,8 +10,9 @@ from torch import nn
 
 from medseg.errors import InputError
 from medseg.grid import image_grid
-from medseg.instance.predict import MapOptions, estimated_diameter, predict_maps_steps
+from medseg.instance.predict import MapOptions, predict_maps_steps
 from medseg.instance.scale import canonical, noise_of, quietened, zoom_for, zoomed_grid
+from medseg.instance.sizing import estimated_diameter
 from medseg.io.read import read
 from medseg.learn.weights import load_network
 from medseg.models.bundle import load_bundle

@@ -52,6 +52,23 @@ def test_maps_split_in_tiles_give_the_objects_of_the_whole(shape, spacing, radiu
     assert same(whole, tiled) > 10
 
 
+@pytest.mark.parametrize("voxels", [1, 700])
+@pytest.mark.parametrize("shape", [(70, 80), (20, 40, 44)])
+def test_pauses_while_the_maps_are_read_change_no_object(shape, voxels, monkeypatch):
+    spacing = (2.0, 1.0, 1.1)[-len(shape) :]
+    depth = distances(crowd(shape, 60, 7, spacing=spacing), spacing)
+    clean = np.stack([depth > 2, (depth > 0) & (depth <= 2), np.clip(depth / 7, 0, 1)])
+    maps = np.clip(clean + 0.1 * np.random.default_rng(0).standard_normal(clean.shape), 0, 1).astype(np.float32)
+    volume = Volume(maps, image_grid(shape, spacing, "um"), ("interior", "boundary", "distance"))
+    options = SplitOptions(decoder="distance", seed_threshold=0.2, smoothing=1.3)
+    whole = finish(split_maps_steps(volume, options=options))
+    monkeypatch.setattr("medseg.instance.stitch.AT_A_TIME", voxels)
+    told: list[Progress] = []
+    slabs = finish(split_maps_steps(volume, options=options), told.append)
+    assert same(whole, slabs) > 5
+    assert sum(step.phase == "reading the maps" for step in told) > 10
+
+
 def test_a_part_that_winds_through_all_tiles_is_one_object():
     mask = np.zeros((41, 41), np.uint8)
     mask[::4] = 1

@@ -25,7 +25,7 @@ def test_a_crowd_is_measured_as_one_by_one(shape):
     affine = np.eye(len(shape) + 1)
     affine[:-1, :-1] = np.random.default_rng(1).normal(size=(len(shape),) * 2)
     ids = moments(array).ids
-    found = crowd_diameters(array, ids, affine)
+    found = crowd_diameters(array, moments(array), affine)
     assert found == pytest.approx([longest_diameter(array, int(i), affine) for i in ids])
 
 
@@ -34,14 +34,14 @@ def test_within_a_slice_too(axis):
     array = crowd((9, 17, 12))
     affine = np.diag([0.8, 1.3, 3.0, 1.0])
     ids = moments(array).ids
-    found = crowd_diameters(array, ids, affine, within_axis=axis)
+    found = crowd_diameters(array, moments(array), affine, within_axis=axis)
     assert found == pytest.approx([longest_slice_diameter(array, int(i), affine, axis) for i in ids])
 
 
 def test_objects_that_are_too_large_are_left_out(monkeypatch):
-    monkeypatch.setattr(feret, "MOST_ENDS", 4)
+    monkeypatch.setattr(feret, "MOST_CORNERS", 4)
     array = np.zeros((8, 8), int)
-    array[:, 0:3], array[0, 5] = 1, 2
-    found = crowd_diameters(array, np.array([1, 2]), np.eye(3))
+    array[1:4, 0:3], array[0, 1], array[4, 1], array[0, 5] = 1, 1, 1, 2
+    found = crowd_diameters(array, moments(array), np.eye(3))
     assert np.isnan(found[0])
     assert found[1] == 0

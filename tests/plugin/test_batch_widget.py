@@ -81,11 +81,14 @@ def test_each_case_has_a_row_and_a_finished_one_opens(widget, scans, qtbot):
     from medseg.io.read import read_labels
 
     widget.inputs.path = scans
+    told = []
+    widget.run.stepped.connect(told.append)
     with qtbot.waitSignal(widget.run.ended, timeout=LONG) as ended:
         widget.run_button.click()
         assert widget.stop_button.isEnabled()
         assert not widget.run_button.isEnabled()
     assert ended.args == [3]
+    assert any(step.phase == "a: segmenting" for step in told)
     found = rows(widget)
     assert found["a"][0].startswith("ok")
     assert found["b"][0].startswith("ok")
@@ -105,6 +108,22 @@ def test_each_case_has_a_row_and_a_finished_one_opens(widget, scans, qtbot):
         widget.run_button.click()
     assert ended.args == [2]
     assert "E_OUTPUT_EXISTS" in widget.result.text()
+
+
+def test_the_row_of_the_case_under_way_tells_its_tiles_and_its_time(widget, tmp_path):
+    from medseg.progress import Progress
+    from medseg.workflow.journal import Watch
+
+    widget._watch = Watch(tmp_path, cases=("a", "a: b", "c"))
+    widget.show_rows(widget._watch.cases, [])
+    widget.run.stepped.emit(Progress("a: b: segmenting", 3, 8, 75.0))
+    assert rows(widget)["a: b"][0] == "segmenting 37 %"
+    assert rows(widget)["a"][0] == rows(widget)["c"][0] == "waiting"
+    assert "3 of 8, about 1 min 15 s left" in widget.table.item(1, 1).toolTip()
+    widget.show_progress(1, 3, 20.0)
+    assert widget.result.text() == "1 of 3 cases, about 20 s left"
+    widget.show_progress(1, 3, None)
+    assert widget.result.text() == "1 of 3 cases"
 
 
 def test_a_run_that_is_stopped_keeps_what_is_complete_and_can_be_resumed(widget, scans, qtbot):

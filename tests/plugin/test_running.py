@@ -68,6 +68,26 @@ def test_cancelled_work_takes_no_step_more_and_gives_nothing(bar, qtbot):
     assert not got
 
 
+@pytest.mark.parametrize("keepable", [False, True])
+def test_cancel_answers_at_once_in_the_middle_of_a_long_step_and_the_next_run_need_not_wait(bar, qtbot, keepable):
+    gate = threading.Event()
+    got = []
+    bar.done.connect(got.append)
+    with qtbot.waitSignal(bar.stepped):
+        bar.start(lambda: counting(gate), what="Counting", keepable=keepable)
+    with qtbot.waitSignal(bar.stopped, timeout=1000):
+        bar.cancel()
+        if keepable:
+            bar.answer(keep=False)
+        assert not bar.busy
+    assert not bar.resting
+    with qtbot.waitSignal(bar.done):
+        bar.start(lambda: counting(total=2), what="Counting again")
+    gate.set()
+    qtbot.waitUntil(lambda: bar.resting)
+    assert got == [2]
+
+
 def test_after_cancel_the_finished_part_can_be_kept(bar, qtbot):
     gate = threading.Event()
     with qtbot.waitSignal(bar.done) as caught:
@@ -77,6 +97,32 @@ def test_after_cancel_the_finished_part_can_be_kept(bar, qtbot):
         gate.set()
         bar.answer(keep=True)
     assert 0 < caught.args[0] <= 5
+
+
+def test_a_swarm_of_steps_does_not_pile_up_in_the_window(bar, qtbot, monkeypatch):
+    """napari handles events while it draws its bar, so a step can come while the one before is being drawn."""
+    import time
+
+    from qtpy.QtWidgets import QApplication
+
+    depth, deepest, shown = 0, 0, []
+
+    def slow_bar(step):
+        nonlocal depth, deepest
+        depth += 1
+        deepest = max(deepest, depth)
+        shown.append(step)
+        time.sleep(0.01)
+        QApplication.processEvents()
+        depth -= 1
+
+    bar.stepped.connect(slow_bar)
+    monkeypatch.setattr("napari_plugin._run.PAUSE_S", 0.0)
+    with qtbot.waitSignal(bar.done) as caught:
+        bar.start(lambda: counting(total=3000), what="Counting")
+    assert caught.args == [3000]
+    assert deepest == 1
+    assert 1 < len(shown) < 3000
 
 
 def test_an_error_of_medseg_is_shown_with_code_and_sentence(bar, qtbot, monkeypatch):
