@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,10 @@ Show = Callable[[Progress], object]
 
 def segment(
     volume: Volume,
-    model: str = "hippocampus",
+    model: str | Sequence[str] = "hippocampus",
     *,
     device: str = "auto",
+    backend: str = "auto",
     tta: bool = False,
     show: Show | None = None,
 ) -> Prediction:
@@ -37,10 +38,12 @@ def segment(
     ----------
     volume : Volume
         As `medseg.read` returns it.
-    model : str
-        Name of a model, or the path of a model folder.
+    model : str or sequence of str
+        Name of a model, or the path of a model folder; several answer as one, their answers averaged.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    backend : {"auto", "torch", "openvino", "openvino-bf16"}
+        What computes on the CPU; auto takes OpenVINO where it is installed and agrees with PyTorch.
     tta : bool
         Predict mirrored copies too and average: slower, a little better.
     show : callable, optional
@@ -60,7 +63,7 @@ def segment(
     """
     from medseg.pipeline import SegmentOptions, load_model, segment_steps
 
-    loaded = load_model(model, device=device)
+    loaded = load_model(model, device=device, backend=backend)
     return finish(segment_steps(volume, loaded, SegmentOptions(device=device, tta=tta)), show)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import UsageError
+from medseg.errors import Notice, UsageError
 from medseg.labels import Instances, LabelMap
 from medseg.models.bundle import load_bundle
 from medseg.models.card import ModelCard
+from medseg.models.joined import in_order, joined_card, joined_sha256
 from medseg.models.registry import find
+from medseg.nets.backend import Backend, check_backend, equipped, in_use
 from medseg.prediction import Prediction
 from medseg.progress import Steps
 from medseg.volume import Volume
@@ -82,36 +85,66 @@ class SegmentOptions:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Model:
-    """A model that is loaded and ready: its card, its identity, its network and where that runs."""
+    """A model that is loaded and ready: its card, its identity, its network and where that runs.
+
+    `members` holds card and hash of each model where several answer as one; `backend` is what was to compute it.
+    """
 
     card: ModelCard
     folder_sha256: str
     network: nn.Module
     device: str
+    members: tuple[tuple[ModelCard, str], ...] = ()
+    backend: Backend | None = None
+
+    @property
+    def computed_by(self) -> Backend | None:
+        """What computes the network now."""
+        return None if self.backend is None else in_use(self.network, self.backend)
 
 
-def load_model(name_or_path: str, *, device: str = "auto") -> Model:
+def load_model(name_or_path: str | Sequence[str], *, device: str = "auto", backend: str = "auto") -> Model:
     """Load a model once, to segment many images with it.
 
     Parameters
     ----------
-    name_or_path : str
-        Name of an embedded or added model, or a model folder.
+    name_or_path : str or sequence of str
+        Name of an embedded or added model, or a model folder; several answer as one, their answers averaged.
     device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``; auto is the CPU where OpenVINO is asked for.
+    backend : {"auto", "torch", "openvino", "openvino-bf16"}
+        What computes the network; auto takes OpenVINO on a CPU where it is installed and agrees with PyTorch.
 
     Raises
     ------
     ModelError
         If there is no such model or its folder cannot be trusted.
     UsageError
-        If the device is not there.
+        If the device or the backend is not there, or several models do not fit together.
     """
-    bundle = load_bundle(find(name_or_path))
+    names = (name_or_path,) if isinstance(name_or_path, str) else tuple(name_or_path)
+    if not names:
+        raise _wrong("no model", "the name of one at least", "Give --model NAME.")
+    bundles = in_order(load_bundle(find(name)) for name in names)
+    card = joined_card([bundle.card for bundle in bundles])
     from medseg.learn.weights import load_network
     from medseg.nets.device import choose
+    from medseg.nets.ensemble import as_one
 
-    chosen = choose(device)
-    return Model(bundle.card, bundle.sha256, load_network(bundle).to(chosen), str(chosen))
+    chosen = choose("cpu" if device == "auto" and backend.startswith("openvino") else device)
+    check_backend(backend, card, chosen.type)
+    network = as_one([load_network(bundle) for bundle in bundles])
+    network, computed_by = equipped(network, card, asked=backend, device=chosen, n_labels=_n_labels(card))
+    identity = joined_sha256([bundle.sha256 for bundle in bundles])
+    members = tuple((bundle.card, bundle.sha256) for bundle in bundles) if len(bundles) > 1 else ()
+    return Model(card, identity, network, str(chosen), members, computed_by)
+
+
+def _n_labels(card: ModelCard) -> int:
+    """Return how many leading channels of the network's answer decide what a voxel is."""
+    from medseg.instance.loss import N_CLASSES
+
+    return N_CLASSES if card.task == "instance" else len(card.outputs)
 
 
 def segment_steps(volume: Volume, model: Model, options: SegmentOptions | None = None) -> Steps[Prediction]:
@@ -134,9 +167,14 @@ def segment_steps(volume: Volume, model: Model, options: SegmentOptions | None =
     MedsegError
         If the image does not suit the model, or memory runs out.
     """
+    prediction = yield from _segmented_steps(volume, model, options or SegmentOptions())
+    told = () if model.computed_by is None else model.computed_by.notices
+    return replace(prediction, warnings=(*prediction.warnings, *told))
+
+
+def _segmented_steps(volume: Volume, model: Model, chosen: SegmentOptions) -> Steps[Prediction]:
     import torch
 
-    chosen = options or SegmentOptions()
     device = torch.device(model.device)
     check_split(model.card, chosen)
     if model.card.task != "semantic":
@@ -155,9 +193,27 @@ def segment_steps(volume: Volume, model: Model, options: SegmentOptions | None =
         half=device.type == "cuda",
     )
     prediction = yield from predict_steps(volume, model.network, model.card, options=settings, device=device)
+    prediction = replace(prediction, warnings=(*prediction.warnings, *_what_members_say(volume, model, chosen)))
     way = cast("Method", chosen.split or "none")  # a semantic model has been refused as a detector above
     instances = yield from split_steps(prediction.labels, way, options=chosen.splitting)
     return replace(prediction, instances=instances)
+
+
+def _what_members_say(volume: Volume, model: Model, options: SegmentOptions) -> tuple[Notice, ...]:
+    """Return why the image is unlike those of the training of some member; the first was asked with its card."""
+    from medseg.likeness import reasons_unlike
+
+    part = volume if options.roi is None else _cut(volume, options.roi)
+    known, reasons = [model.card.fingerprint], list[str]()
+    for card, _ in model.members:
+        if card.fingerprint not in known:
+            known.append(card.fingerprint)
+            reasons += reasons_unlike(card, part)
+    told = dict.fromkeys(reasons)
+    if told:
+        for reason in reasons_unlike(model.card, part):
+            told.pop(reason, None)
+    return tuple(Notice("W_OUT_OF_DISTRIBUTION", reason) for reason in told)
 
 
 def _check_numbers_used(options: SegmentOptions) -> None:
@@ -238,6 +294,9 @@ def check_split(card: ModelCard, options: SegmentOptions) -> None:
         if options.split == "maskrcnn":
             found = f"--split maskrcnn with {card.name}, a model for {card.task} segmentation"
             raise _wrong(found, "a detector", "Choose one with --model, or another --split: medseg models")
+        if options.overlapping:
+            found = f"overlapping masks asked of {card.name}, a model for {card.task} segmentation"
+            raise _wrong(found, "a detector, whose objects may overlap", "Choose a detector: medseg models")
         return
     asked = [f"--split {options.split}"] if options.split in ("components", "watershed") else []
     asked += ["numbers for the watershed"] if options.splitting is not None else []

@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from medseg.measure.positive import Positive
 
 
-MODEL_HELP = "Name of a model, or a model folder; nuclei when not given, or nuclei_maskrcnn with --split maskrcnn."
+MODEL_HELP = f"{running.MODEL_HELP} The nuclei when not given, or nuclei_maskrcnn with --split maskrcnn."
 
 
 @with_splitting
 def count(
     inputs: running.Inputs,
     out: running.Out,
-    model: Annotated[str | None, typer.Option("--model", "-m", help=MODEL_HELP)] = None,
+    model: Annotated[list[str] | None, typer.Option("--model", "-m", metavar="MODEL", help=MODEL_HELP)] = None,
     split: running.Split = None,
     diameter: running.Diameter = None,
     positive_stain: running.PositiveStain = None,
     positive_threshold: running.PositiveThreshold = None,
     device: running.Device = "auto",
+    backend: running.Backend = running.BackendWay.auto,
     tta: running.Tta = False,
     roi: running.Roi = None,
     save_maps: running.SaveMaps = False,
@@ -52,14 +53,15 @@ def count(
     image of numbered objects and a picture of their outlines. Open report.html first: it shows the images that most
     need a look at the top. Sizes are in µm where the pixel size is known; give it with --pixel-size where it is not.
     """
-    from medseg.workflow.options import RunOptions, counting_model
+    from medseg.workflow.options import RunOptions, counting_model, one_or_several
 
     _check(split, positive_stain, positive_threshold)
     check_used(splitting, None if split is None else split.value)
     options = RunOptions(
-        model=model or counting_model(None if split is None else split.value),
+        model=one_or_several(model or [counting_model(None if split is None else split.value)]),
         read=reading.reading(series, channel, frame, pixel_size, form, assume_orientation),
         device=device,
+        backend=backend.value,
         tta=tta,
         roi=None if roi is None else parse_box(roi),
         save_maps=save_maps,

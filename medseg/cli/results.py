@@ -112,6 +112,8 @@ def _closing(summary: RunSummary, cases: list[CaseRow], out: Path) -> None:
     typer.echo(f"Everything lies in {printable(str(out))}: labels, tables, records, summary.csv")
     if (out / REPORT_NAME).is_file():
         typer.echo(f"Open this in a browser: {printable(str(out / REPORT_NAME))}")
+    if summary.computed_by:
+        typer.echo(f"Computed by {summary.computed_by}.")
     for notice in summary.warnings:
         typer.echo(f"Warning: {notice.text} [{notice.code}]", err=True)
     if summary.stopped is not None:

@@ -20,6 +20,15 @@ class Format(StrEnum):
     png = "png"
 
 
+class BackendWay(StrEnum):
+    """What computes the network."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+    openvino_bf16 = "openvino-bf16"
+
+
 class SplitWay(StrEnum):
     """Ways to separate objects."""
 
@@ -36,7 +45,12 @@ Inputs = Annotated[
     typer.Argument(metavar="INPUT...", help="Images, DICOM folders, folders of them, or patterns.", show_default=False),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder of the results.", show_default=False)]
+MODEL_HELP = "Name of a model, or a model folder; give it several times and the models answer as one, averaged."
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Backend = Annotated[
+    BackendWay,
+    typer.Option(help="What computes on the CPU; auto takes OpenVINO where it is installed and agrees with PyTorch."),
+]
 Tta = Annotated[bool, typer.Option("--tta", help="Average mirrored copies: slower, a little better.")]
 Roi = Annotated[
     str | None, typer.Option(metavar="BOX", help="Work only in this box of voxels, such as 10:60,20:80,0:40.")

@@ -17,6 +17,7 @@ from medseg.instance.choice import SplitChoice
 if TYPE_CHECKING:
     from medseg.workflow.options import RunOptions
 
+MODEL_HELP = f"{running.MODEL_HELP} The hippocampus when not given."
 Box = tuple[tuple[int, int], ...]
 
 
@@ -24,8 +25,9 @@ Box = tuple[tuple[int, int], ...]
 def segment(
     inputs: running.Inputs,
     out: running.Out,
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a model, or a model folder.")] = "hippocampus",
+    model: Annotated[list[str] | None, typer.Option("--model", "-m", metavar="MODEL", help=MODEL_HELP)] = None,
     device: running.Device = "auto",
+    backend: running.Backend = running.BackendWay.auto,
     tta: running.Tta = False,
     roi: running.Roi = None,
     save_maps: running.SaveMaps = False,
@@ -50,13 +52,14 @@ def segment(
     Each scan gets labels on its own grid, a table, a picture and a record; with --split each lesion or cell a row too.
     Stop with Ctrl-C; run again with --resume and only the rest is done.
     """
-    from medseg.workflow.options import RunOptions
+    from medseg.workflow.options import RunOptions, one_or_several
 
     check_used(splitting, None if split is None else split.value)
     options = RunOptions(
-        model=model,
+        model=one_or_several(model or ["hippocampus"]),
         read=reading.reading(series, channel, frame, pixel_size, form, assume_orientation),
         device=device,
+        backend=backend.value,
         tta=tta,
         roi=None if roi is None else parse_box(roi),
         save_maps=save_maps,

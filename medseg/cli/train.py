@@ -19,9 +19,23 @@ if TYPE_CHECKING:
 PLAN_BYTES = 1_000_000
 TASK_HELP = (
     "semantic names the tissue of every voxel; instance separates touching objects by a watershed; detection finds"
-    " objects one by one (Mask R-CNN). The labels of the last two number the objects."
+    " objects one by one (Mask R-CNN), of several classes where a folder `classes` tells them. The labels of the last"
+    " two number the objects."
 )
 CARD = "For the model's card"
+
+FoldText = Annotated[
+    str | None,
+    typer.Option(metavar="K/N", help="Tune on the K-th of N parts of the cases, for models that answer together."),
+]
+Devices = Annotated[
+    int,
+    typer.Option(min=1, help="How many graphics cards, or processes of the CPU, train together; one when not given."),
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of each process; all cores when not given.")]
+SkipUnpaired = Annotated[
+    bool, typer.Option("--skip-unpaired", help="Leave out images without labels and labels without images.")
+]
 
 
 class Task(StrEnum):
@@ -47,14 +61,14 @@ def train(
     loss: Annotated[str | None, typer.Option(metavar="NAME", help="Loss, instead of the plan's.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Stop after this time; the schedule fits it.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Stop after this many epochs.")] = None,
+    fold: FoldText = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Start of every random draw.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the model; the folder's name when not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores when not given.")] = None,
-    skip_unpaired: Annotated[
-        bool, typer.Option("--skip-unpaired", help="Leave out images without labels and labels without images.")
-    ] = False,
+    devices: Devices = 1,
+    threads: Threads = None,
+    skip_unpaired: SkipUnpaired = False,
     data_name: Annotated[str, typer.Option(help="Name of the data, for the card.", rich_help_panel=CARD)] = "",
     licence: Annotated[str, typer.Option(help="Licence of the data and the model.", rich_help_panel=CARD)] = "unknown",
     attribution: Annotated[str, typer.Option(help="Who made the data.", rich_help_panel=CARD)] = "",
@@ -82,7 +96,9 @@ def train(
             seed=seed,
             name=name or out.name,
             device=device,
+            devices=devices,
             threads=threads,
+            fold=None if fold is None else parse_fold(fold),
             resume=resume,
             skip_unpaired=skip_unpaired,
             data_name=data_name or dataset.resolve().name,
@@ -110,6 +126,25 @@ def check_choices(minutes: float | None, epochs: int | None, arch: str | None, l
     for option, name, known in (("--arch", arch, tuple(ARCHITECTURES)), ("--loss", loss, tuple(LOSSES))):
         if name is not None and name not in known:
             raise _wrong(f"{option} {name!r}", f"one of {', '.join(known)}", f"Correct {option}.")
+
+
+def parse_fold(text: str) -> tuple[int, int]:
+    """Return a fold such as 2/5 as two numbers.
+
+    Raises
+    ------
+    UsageError
+        If the text is no fold.
+
+    Examples
+    --------
+    >>> parse_fold("2/5")
+    (2, 5)
+    """
+    number, _, of = text.partition("/")
+    if number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) and int(of) >= 2:
+        return int(number), int(of)
+    raise _wrong(f"--fold {text!r}", "a part and the number of parts, such as 2/5", "Correct --fold.")
 
 
 def check_task(task: Task, arch: str | None, loss: str | None, init: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,8 @@ def load(name: str, folder: Path) -> Case:
     image = np.load(folder / f"{name}.image.npy", mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / f"{name}.labels.npy", allow_pickle=False)
     return make_case(name, image, labels)
+
+
+def load_part(split: Mapping[str, str], part: str, folder: Path) -> list[Case]:
+    """Open the stored cases of one part of a split, in the order of their names."""
+    return [load(name, folder) for name, own in sorted(split.items()) if own == part]

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from medseg.errors import OutputError, UsageError
 from medseg.learn import checkpoint
+from medseg.learn.together import first_says, mean_of_all
 from medseg.nets.losses import Loss
 
 Batch = tuple[Tensor, Tensor]
 Batches = Callable[[int], Iterator[Batch]]
 """Epoch number → the batches of that epoch: (b, c, *s) float32 images and (b, k, *s) targets. A pure function."""
 Objective = Callable[[nn.Module, Batch, int], Tensor]
-"""Network as the fabric wraps it, a batch on its device, number of the step → the loss, a scalar."""
+"""Network as the fabric wraps it, a batch on its device, number of the batch → the loss, a scalar."""
 Scorer = Callable[[nn.Module], dict[str, float]]
 """Averaged network in evaluation mode → named validation scores; ``score`` is the one to maximise."""
 
@@ -88,7 +89,7 @@ def fit(
 
     The state is saved after every epoch; with `resume` the loop goes on from there. With a budget in epochs the resumed
     training equals an undisturbed one, since every random draw follows from the seed and the number of the patch; with
-    minutes the time already spent counts.
+    minutes the time already spent counts. Of several processes the first one scores, saves and keeps the time.
 
     Parameters
     ----------
@@ -130,16 +131,19 @@ def fit(
     if resume:
         _restore(state, checkpoint.load(state_file), settings)
     wrapped, _ = fabric.setup(network, optimiser)
+    if fabric.global_rank > 0:  # all began with the same weights, and now leave out other units where they do so
+        torch.manual_seed(settings.seed + fabric.global_rank)
     while _progress(state, settings, 0.0) < 1.0:
         start = monotonic()
         mean_loss = _one_epoch(state, wrapped, objective, batches(state.epoch), settings, fabric, start)
         state.epoch += 1
-        progress = _progress(state, settings, monotonic() - start)
+        progress = _progress(state, settings, first_says(fabric, monotonic() - start))
         due = state.epoch % settings.validate_every == 0 or progress >= 1.0
-        scores = score(state.average) if due else {}
-        seconds = monotonic() - start
+        scores = score(state.average) if due and fabric.is_global_zero else {}
+        seconds = first_says(fabric, monotonic() - start)
         state.elapsed += seconds
-        checkpoint.save(_as_data(state, settings), state_file)
+        if fabric.is_global_zero:
+            checkpoint.save(_as_data(state, settings), state_file)
         rate = float(optimiser.param_groups[0]["lr"])
         yield EpochReport(state.epoch, progress, seconds, rate, mean_loss, scores)
     return state.average
@@ -156,21 +160,25 @@ def _one_epoch(
 ) -> float:
     wrapped.train()
     total, count, odd = 0.0, 0, 0
+    progress = _progress(state, settings, 0.0)  # not by the clock, which is each process's own
     for images, targets in batches:
-        rate = _rate(_progress(state, settings, monotonic() - start, count), settings)
         for group in state.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = _rate(progress, settings)
         images, targets = fabric.to_device((images, targets))
-        value = objective(wrapped, (images, targets), state.step)
-        if not math.isfinite(value.item()):
+        value = objective(wrapped, (images, targets), state.step * fabric.world_size + fabric.global_rank)
+        mean = mean_of_all(fabric, value.item())
+        if not math.isfinite(mean):
             raise _diverged(state.epoch)
         state.optimiser.zero_grad(set_to_none=True)
         fabric.backward(value)
         odd = _step(state, odd)
         _follow(state, settings)
-        total, count = total + value.item(), count + 1
-        if settings.minutes is not None and _progress(state, settings, monotonic() - start) >= 1.0:
-            break
+        total, count = total + mean, count + 1
+        progress = _progress(state, settings, monotonic() - start, count)
+        if settings.minutes is not None:
+            progress = first_says(fabric, progress)
+            if progress >= 1.0:
+                break
     return total / max(count, 1)
 
 

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from medseg.io.dataset import Dataset
 
 
-def make_split(dataset: Dataset, *, held_out: float, validation: float, seed: int) -> dict[str, str]:
+Fold = tuple[int, int]
+"""The k-th of n folds, counted from 1."""
+
+
+def make_split(
+    dataset: Dataset, *, held_out: float, validation: float, seed: int, fold: Fold | None = None
+) -> dict[str, str]:
     """Return ``train``, ``val`` or ``test`` for each case id.
 
     A split that the data set brings is obeyed. Otherwise whole groups (single cases where there are none) are drawn by
@@ -26,15 +32,21 @@ def make_split(dataset: Dataset, *, held_out: float, validation: float, seed: in
     held_out, validation : float
         Shares of the groups for the score and for tuning; at least one case trains and one tunes.
     seed : int
+    fold : (k, n), optional
+        Tune on the k-th of n parts of all cases that are not kept for the score; each tunes in one fold.
 
     Raises
     ------
     UsageError
-        If fewer than two cases are there, or the given split has no training or no tuning case.
+        If fewer than two cases are there, the given split has no training or no tuning case, or there are more folds
+        than groups.
     """
     ids = [case.id for case in dataset.cases]
     split = {i: dataset.split[i] for i in ids if i in dataset.split}
-    if not split:
+    if fold is not None:
+        split = split or _draw(ids, dataset.groups, held_out, validation, seed)
+        split = _folded(split, dataset, fold, seed)
+    elif not split:
         split = _draw(ids, dataset.groups, held_out, validation, seed)
     elif "val" not in split.values():
         inner = _draw([i for i in ids if split.get(i) == "train"], dataset.groups, 0.0, validation, seed)
@@ -57,6 +69,32 @@ def write_split(split: dict[str, str], path: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["id", "split"])
         rows.writerows(sorted(split.items()))
+
+
+def read_split(path: Path) -> dict[str, str]:
+    """Read back the table that `write_split` has written."""
+    with path.open(newline="") as file:
+        return {row["id"]: row["split"] for row in csv.DictReader(file)}
+
+
+def _folded(split: dict[str, str], dataset: Dataset, fold: Fold, seed: int) -> dict[str, str]:
+    pool = [i for i, part in split.items() if part != "test"]
+    group_of = {i: dataset.groups.get(i, i) for i in pool}
+    names = sorted(set(group_of.values()))
+    number, of = fold
+    if not (1 <= number <= of and 2 <= of <= len(names)):
+        raise UsageError(
+            "E_USAGE",
+            path=dataset.root,
+            found=f"--fold {number}/{of} of {len(names)} cases or groups",
+            expected=f"a fold from 1/N to N/N, with N from 2 to {len(names)}",
+            not_done="no training was started",
+            remedy="Correct --fold.",
+        )
+    order = [names[k] for k in np.random.default_rng(seed).permutation(len(names))]
+    tuning = set(order[number - 1 :: of])
+    own = {i: "val" if group_of[i] in tuning else "train" for i in pool}
+    return {**split, **own}
 
 
 def _draw(ids: list[str], groups: dict[str, str], held_out: float, validation: float, seed: int) -> dict[str, str]:

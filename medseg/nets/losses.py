@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from medseg.nets.hausdorff import Hausdorff, Spacing
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -76,6 +78,16 @@ def _tversky_ce() -> nn.Module:
     return _WithCrossEntropy(region)
 
 
+class _HausdorffDice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice, self.far = _dice_ce(), Hausdorff()
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        total: Tensor = self.dice(logits, labels) + self.far(logits, labels)
+        return total
+
+
 LOSSES: dict[str, Callable[[], nn.Module]] = {
     "dice_ce": _dice_ce,
     "dice": _dice,
@@ -84,6 +96,7 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
     "generalised_dice_ce": _generalised_dice_ce,
     "dice_focal": _DiceFocal,
     "tversky_ce": _tversky_ce,
+    "hausdorff_dice_ce": _HausdorffDice,
 }
 """Name → loss on (b, c, *s) logits and (b, 1, *s) class numbers.
 
@@ -93,7 +106,25 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
 ``generalised_dice_ce``: classes weighted by their inverse size (Sudre et al. 2017), for classes of very unequal size.
 ``dice_focal``: Dice plus focal loss (Lin et al. 2017), for a few hard voxels among many easy ones.
 ``tversky_ce``: misses cost more than false alarms (Salehi et al. 2017; 0.7 to 0.3), for small lesions.
+``hausdorff_dice_ce``: `dice_ce` plus errors weighted by their distance (Karimi et al. 2019), for outlines; slow.
 """
+
+
+def loss_of(name: str, spacing: Spacing | None) -> nn.Module:
+    """Return a loss by name, in the spacing of the images where it looks at distances.
+
+    Parameters
+    ----------
+    name : str
+        One of `LOSSES`.
+    spacing : tuple of float, optional
+        Of the working grid; equal along all axes when not given.
+    """
+    loss = LOSSES[name]()
+    for part in loss.modules():
+        if isinstance(part, Hausdorff):
+            part.spacing = spacing
+    return loss
 
 
 def deeply_supervised(loss: Loss) -> Loss:

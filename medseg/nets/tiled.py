@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from medseg.errors import Notice, OutputError, ResourceError
 from medseg.ops.tiles import gaussian, starts
-from medseg.progress import FinishEarly, Pace, Steps
+from medseg.progress import FinishEarly, Pace, Progress, Steps
 
 Floats = npt.NDArray[np.float32]
 SURE = 20.0
@@ -115,7 +115,7 @@ def _run(network: nn.Module, image: Floats, options: TileOptions, rung: _Rung) -
         for group in _groups(places, rung.batch):
             boxes = [_box(place, options.patch) for place in group]
             tiles = torch.stack([source[(slice(None), *box)] for box in boxes]).to(rung.device)
-            answers = _answer(network, tiles, options, rung).to(rung.sums_on)
+            answers = (yield from _answer(network, tiles, options, rung, pace.at(done))).to(rung.sums_on)
             for box, answer in zip(boxes, answers, strict=True):
                 sums[(slice(None), *box)] += answer * window
             done += len(group)
@@ -154,14 +154,15 @@ def stopped_notice(done: int, total: int, what: str) -> Notice:
     return Notice("W_PARTIAL", f"stopped after {share}; the rest was not looked at and is background")
 
 
-def _answer(network: nn.Module, tiles: Tensor, options: TileOptions, rung: _Rung) -> Tensor:
-    answer = _mirrored(network, tiles, options.mirror_axes, half=rung.half)
+def _answer(network: nn.Module, tiles: Tensor, options: TileOptions, rung: _Rung, step: Progress) -> Steps[Tensor]:
+    """Return what the network says of some tiles, pausing with `step` between mirrored looks."""
+    answer = yield from _mirrored(network, tiles, options.mirror_axes, half=rung.half, step=step)
     if torch.isfinite(answer).all():
         return answer
     if rung.half:
         rung.half = False
         rung.notices.append(Notice("W_PRECISION_FALLBACK", "half precision overflowed; continued in float32"))
-        answer = _mirrored(network, tiles, options.mirror_axes, half=False)
+        answer = yield from _mirrored(network, tiles, options.mirror_axes, half=False, step=step)
         if torch.isfinite(answer).all():
             return answer
     raise OutputError(
@@ -173,11 +174,13 @@ def _answer(network: nn.Module, tiles: Tensor, options: TileOptions, rung: _Rung
     )
 
 
-def _mirrored(network: nn.Module, tiles: Tensor, axes: tuple[int, ...], *, half: bool) -> Tensor:
+def _mirrored(network: nn.Module, tiles: Tensor, axes: tuple[int, ...], *, half: bool, step: Progress) -> Steps[Tensor]:
     kind = torch.float16 if tiles.device.type == "cuda" else torch.bfloat16
     total: Tensor | None = None
     flips = list(product(*((False, True) for _ in axes)))
-    for flip in flips:
+    for number, flip in enumerate(flips):
+        if number:
+            yield step
         dims = [axis + 2 for axis, on in zip(axes, flip, strict=True) if on]
         with torch.autocast(tiles.device.type, dtype=kind, enabled=half):
             answer = network(tiles.flip(dims) if dims else tiles)

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from medseg.learn.augment import Augmenter
 from medseg.learn.cases import Case
 from medseg.learn.fit import Batch, EpochReport, FitSettings, fit, supervised
 from medseg.learn.sampling import sample
+from medseg.learn.together import ALONE, Place, fabric_for
 from medseg.nets.build import build
 from medseg.nets.device import fast_half
-from medseg.nets.losses import LOSSES, deeply_supervised
+from medseg.nets.losses import deeply_supervised, loss_of
 from medseg.nets.shape import Shape
 from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.planning import THICK_RATIO, Plan
@@ -28,11 +28,12 @@ from medseg.progress import finish
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long to train: exactly one of `epochs` and `minutes`; and from which seed."""
+    """How long to train: exactly one of `epochs` and `minutes`; from which seed; as which of several processes."""
 
     epochs: int | None = None
     minutes: float | None = None
     seed: int = 0
+    place: Place = ALONE
 
 
 def fit_cases(
@@ -57,7 +58,7 @@ def fit_cases(
         Where the state is kept after each epoch.
     resume : bool
     """
-    steps = -(-plan.training.samples_per_epoch // plan.training.batch)
+    steps = budget.place.steps(plan.training.samples_per_epoch, plan.training.batch)
     settings = FitSettings(
         epochs=budget.epochs,
         minutes=budget.minutes,
@@ -71,11 +72,11 @@ def fit_cases(
     return (
         yield from fit(
             lambda: new_network(plan),
-            supervised(deeply_supervised(LOSSES[plan.training.loss]())),
-            _batches(training, plan, steps, budget.seed),
+            supervised(deeply_supervised(loss_of(plan.training.loss, plan.input.spacing))),
+            _batches(training, plan, steps, budget),
             lambda network: validation_dice(network, tuning, plan, device),
             settings=settings,
-            fabric=Fabric(accelerator=device.type, devices=1, precision=precision),
+            fabric=fabric_for(device, precision, budget.place),
             state_file=state_file,
             resume=resume,
         )
@@ -125,19 +126,19 @@ def case_dice(found: npt.NDArray[Any], truth: npt.NDArray[Any], plan: Plan) -> d
     return dice
 
 
-def _batches(cases: Sequence[Case], plan: Plan, steps: int, seed: int) -> Callable[[int], Iterator[Batch]]:
+def _batches(cases: Sequence[Case], plan: Plan, steps: int, budget: Budget) -> Callable[[int], Iterator[Batch]]:
     augment = Augmenter(len(plan.input.patch), mirror_axes=plan.input.mirror_axes, thick_axis=_thick_axis(plan))
     share, patch, size = plan.training.foreground_share, plan.input.patch, plan.training.batch
     ids = np.array([0, *sorted(plan.classes)])
 
     def pair(epoch: int, number: int) -> tuple[Tensor, Tensor]:
-        key = (seed, epoch, number)
+        key = (budget.seed, epoch, number)
         cut = sample(cases, patch=patch, foreground=share, seed=key)
         image, labels = augment(cut, seed=int(np.random.SeedSequence(key).generate_state(1)[0]))
         return torch.from_numpy(image), torch.from_numpy(np.searchsorted(ids, labels).astype(np.uint8))[None]
 
     def batches(epoch: int) -> Iterator[Batch]:
-        for step in range(steps):
+        for step in budget.place.share(steps):
             pairs = [pair(epoch, step * size + k) for k in range(size)]
             yield torch.stack([p[0] for p in pairs]), torch.stack([p[1] for p in pairs])
 

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from medseg.io.dataset import Dataset
-from medseg.learn import cases as case_store
-from medseg.learn.cases import Case
-from medseg.learn.split import make_split, write_split
+from medseg.learn.cases import Case, load_part
+from medseg.learn.split import make_split, read_split, write_split
 from medseg.learn.weights import as_tensors
 from medseg.models.bundle import save_bundle
 from medseg.nets.device import choose
@@ -23,6 +22,8 @@ from medseg.semantic.choose import choose_postprocessing
 from medseg.semantic.loop import Budget, fit_cases, new_network
 from medseg.semantic.prepare import prepare_steps
 from medseg.training.card import as_stored, card_fields
+from medseg.training.devices import fit_on_devices
+from medseg.training.job import check_devices, job_of
 from medseg.training.journal import journal_steps
 from medseg.training.options import TrainOptions
 from medseg.training.start import STATE, check_start
@@ -52,17 +53,17 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     UsageError
         If images or labels lack their partner, or the folder is taken.
     """
-    folder = check_start(dataset, out, options)
     device = choose(options.device)
+    check_devices(options.devices, device)
+    folder = check_start(dataset, out, options)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    split = make_split(dataset, held_out=options.held_out, validation=options.validation, seed=options.seed)
-    write_split(split, folder / "split.csv")
+    split = _split(dataset, folder, options)
     # the plan, too, must not know the cases that are kept for the score
     used = replace(dataset, cases=tuple(c for c in dataset.cases if split.get(c.id) in ("train", "val")))
     plan = yield from _plan(used, folder, options, device)
     yield from prepare_steps(used.cases, plan.input, folder / "cases")
-    training, tuning = (_load(split, part, folder) for part in ("train", "val"))
+    training, tuning = (load_part(split, part, folder / "cases") for part in ("train", "val"))
     network, last = yield from _learn(training, tuning, plan, folder, options)
     cleaning = yield from choose_postprocessing(network, tuning, plan, device=device)
     network = as_stored(network, new_network(plan))
@@ -73,6 +74,17 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
         "postprocessing": cleaning.model_dump(),
     }
     return save_bundle(out, card=card, tensors=as_tensors(network))
+
+
+def _split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[str, str]:
+    path = folder / "split.csv"
+    if options.resume and path.exists():
+        return read_split(path)
+    split = make_split(
+        dataset, held_out=options.held_out, validation=options.validation, seed=options.seed, fold=options.fold
+    )
+    write_split(split, path)
+    return split
 
 
 def _plan(dataset: Dataset, folder: Path, options: TrainOptions, device: torch.device) -> Steps[Plan]:
@@ -91,21 +103,22 @@ def _plan(dataset: Dataset, folder: Path, options: TrainOptions, device: torch.d
     return plan
 
 
-def _load(split: dict[str, str], part: str, folder: Path) -> list[Case]:
-    return [case_store.load(name, folder / "cases") for name, own in sorted(split.items()) if own == part]
-
-
 def _learn(
     training: Sequence[Case], tuning: Sequence[Case], plan: Plan, folder: Path, options: TrainOptions
 ) -> Steps[tuple[nn.Module, dict[str, float]]]:
-    loop = fit_cases(
-        training,
-        tuning,
-        plan,
-        budget=Budget(options.epochs, options.minutes, options.seed),
-        device=choose(options.device),
-        state_file=folder / STATE,
-        resume=options.resume,
-    )
+    device = choose(options.device)
+    if options.devices > 1:
+        job = job_of(options, folder, device)
+        loop = fit_on_devices("medseg.semantic.rank", job, lambda: new_network(plan))
+    else:
+        loop = fit_cases(
+            training,
+            tuning,
+            plan,
+            budget=Budget(options.epochs, options.minutes, options.seed),
+            device=device,
+            state_file=folder / STATE,
+            resume=options.resume,
+        )
     dice = tuple(plan.classes.values())
     return (yield from journal_steps(loop, folder, dice=dice, resume=options.resume))

@@ -48,6 +48,8 @@ def card_fields(
             "plan": plan.training.model_dump(),
             "budget": options.length,
             "seed": options.seed,
+            **({"fold": "{}/{}".format(*options.fold)} if options.fold else {}),
+            **({"devices": options.devices} if options.devices > 1 else {}),
             "facts": {"n_train": n_train, "n_val": n_val, **facts},
         },
         "fingerprint": plan.fingerprint.model_dump(),

@@ -24,11 +24,15 @@ class TrainOptions:
     seed : int
     device : str
     threads : int, optional
-        CPU threads; torch's choice when absent.
+        CPU threads; torch's choice when absent. Of each process where several train together.
+    devices : int
+        How many graphics cards, or processes of the CPU, train the network together.
     resume : bool
     held_out, validation : float
         Shares of the cases (whole groups) kept for the card's scores, and for tuning, where the data set brings no
         split.
+    fold : (k, n), optional
+        Tune on the k-th of n parts of the cases, for models that are to answer together.
     init : str, optional
         A model, by name or folder, whose encoder a detector begins with.
     skip_unpaired : bool
@@ -54,6 +58,8 @@ class TrainOptions:
     licence: str = "unknown"
     attribution: str = "unknown"
     data_name: str = "unnamed"
+    devices: int = 1
+    fold: tuple[int, int] | None = None
 
     @property
     def length(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -11,6 +12,7 @@ from medseg.instance.options import SplitOptions
 from medseg.io.options import ReadOptions
 from medseg.measure.positive import Positive
 from medseg.models.card import ModelCard
+from medseg.nets.backend import Asked, Backend
 from medseg.prediction import Prediction
 from medseg.progress import Steps
 from medseg.volume import Volume
@@ -33,18 +35,31 @@ def counting_model(split: str | None) -> str:
     return "nuclei_maskrcnn" if split == "maskrcnn" else "nuclei"
 
 
+def one_or_several(names: Sequence[str]) -> str | tuple[str, ...]:
+    """Return a single name as text, and several together.
+
+    Examples
+    --------
+    >>> one_or_several(["a"]), one_or_several(["a", "b"])
+    ('a', ('a', 'b'))
+    """
+    return names[0] if len(names) == 1 else tuple(names)
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """Options of a run over many inputs.
 
     Parameters
     ----------
-    model : str
-        Name of a model, or the path of a model folder.
+    model : str or tuple of str
+        Name of a model, or the path of a model folder; several answer as one.
     read : ReadOptions
         What the user says about the files.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    backend : {"auto", "torch", "openvino", "openvino-bf16"}
+        What computes the network.
     tta : bool
         Predict mirrored copies too and average.
     roi : tuple of (start, stop) pairs, optional
@@ -77,9 +92,10 @@ class RunOptions:
         Let warnings count in the exit code.
     """
 
-    model: str = "hippocampus"
+    model: str | tuple[str, ...] = "hippocampus"
     read: ReadOptions = field(default_factory=ReadOptions)
     device: str = "auto"
+    backend: Asked = "auto"
     tta: bool = False
     roi: tuple[tuple[int, int], ...] | None = None
     batch: int = 1
@@ -106,6 +122,7 @@ class RunOptions:
         plain = {name: getattr(self, name) for name in ("device", "tta", "batch", "save_maps", "format")}
         # what was not asked for is not written down, so that results of earlier versions can still be resumed
         added: dict[str, Any] = {
+            "backend": None if self.backend == "auto" else self.backend,
             "split": self.split,
             "diameter": self.diameter,
             "only_objects": self.only_objects or None,
@@ -129,8 +146,16 @@ class Segmenter(Protocol):
         """Hash of the model folder as it was loaded."""
 
     @property
+    def members(self) -> tuple[tuple[ModelCard, str], ...]:
+        """Card and hash of each model where several answer as one; else nothing."""
+
+    @property
     def device(self) -> str:
         """Device that the work runs on."""
+
+    @property
+    def backend(self) -> Backend | None:
+        """What computes the network now; None where there is none."""
 
     def segment_steps(self, volume: Volume) -> Steps[Prediction]:
         """Segment one image."""
@@ -163,7 +188,7 @@ def load_segmenter(options: RunOptions) -> Segmenter:
     """
     from medseg.pipeline import SegmentOptions, check_split, load_model
 
-    model = load_model(options.model, device=options.device)
+    model = load_model(options.model, device=options.device, backend=options.backend)
     by_default: Split | None = "watershed" if options.counts and model.card.task == "semantic" else None
     chosen = SegmentOptions(
         device=options.device,
@@ -196,8 +221,18 @@ class _PipelineSegmenter:
         return str(self._model.folder_sha256)
 
     @property
+    def members(self) -> tuple[tuple[ModelCard, str], ...]:
+        members: tuple[tuple[ModelCard, str], ...] = self._model.members
+        return members
+
+    @property
     def device(self) -> str:
         return str(self._model.device)
+
+    @property
+    def backend(self) -> Backend | None:
+        backend: Backend | None = self._model.computed_by
+        return backend
 
     def segment_steps(self, volume: Volume) -> Steps[Prediction]:
         from medseg.pipeline import segment_steps

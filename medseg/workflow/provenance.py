@@ -12,10 +12,12 @@ from medseg.errors import Notice
 from medseg.volume import Volume
 from medseg.workflow.inputs import Case
 from medseg.workflow.options import RunContext
-from medseg.workflow.record import InputFile, InputPart, ModelPart, OutputFile, Record, software
+from medseg.workflow.record import InputFile, InputPart, MemberPart, ModelPart, OutputFile, Record, software
 from medseg.workflow.tables import Tables, rows_of, told_once
 
 _VALUES_SAMPLED = 1_000_000
+OF_THE_RUN = frozenset({"W_BACKEND_FALLBACK"})
+"""Warnings that tell of the computer and not of an image."""
 
 
 def record_of(
@@ -43,8 +45,9 @@ def record_of(
     timings : dict
         Seconds of each stage.
     """
-    card = run.segmenter.card
-    once = told_once(read[0], tables)
+    card, backend = run.segmenter.card, run.segmenter.backend
+    of_run = {notice.code for notice in notices} & OF_THE_RUN
+    once = (*told_once(read[0], tables), *sorted(of_run))
     of_case = [notice for notice in notices if notice.code not in once]
     return Record(
         run_id=run.run_id,
@@ -60,9 +63,12 @@ def record_of(
             sha256=run.segmenter.folder_sha256,
             licence=card.licence,
             intended_use=card.intended_use,
+            members=tuple(
+                MemberPart(name=own.name, version=own.version, sha256=sha256) for own, sha256 in run.segmenter.members
+            ),
         ),
         software=software(),
-        device={"kind": run.segmenter.device},
+        device={"kind": run.segmenter.device, **({} if backend is None else backend.as_dict())},
         options=run.options.as_recorded(),
         options_sha256=run.options_sha256,
         outputs=outputs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from medseg.instance.choice import SplitChoice
 from medseg.instance.options import Decoder
 from medseg.io.options import ReadOptions
 from medseg.measure.positive import Positive
+from medseg.nets.backend import Asked
 from medseg.workflow.options import RunOptions, counting_model
 from medseg.workflow.staging import write_bytes
 
@@ -23,6 +24,10 @@ Verb = Literal["segment", "count", "split", "measure", "evaluate", "plan", "trai
 
 
 Format = Literal["nii.gz", "nii", "nrrd", "mha", "tif", "png"]
+
+
+Models = Annotated[tuple[str, ...], Field(min_length=2, max_length=32)]
+"""Models that answer as one."""
 
 
 class _Strict(BaseModel):
@@ -60,8 +65,9 @@ class SegmentRecipe(ReadingRecipe):
 
     inputs: tuple[str, ...] = Field(min_length=1)
     out: str
-    model: str = "hippocampus"
+    model: str | Models = "hippocampus"
     device: str = "auto"
+    backend: Asked = "auto"
     tta: bool = False
     roi: tuple[tuple[int, int], ...] | None = None
     batch: int = Field(1, ge=1)
@@ -78,7 +84,7 @@ class SegmentRecipe(ReadingRecipe):
 class CountRecipe(SegmentRecipe):
     """Options of ``count``."""
 
-    model: str = "nuclei"
+    model: str | Models = "nuclei"
     split: Literal["components", "watershed", "maskrcnn"] | None = None
     positive_stain: str | None = None
     positive_threshold: float | None = None
@@ -140,10 +146,12 @@ class TrainRecipe(_Strict):
     loss: str | None = None
     minutes: float | None = Field(None, gt=0)
     epochs: int | None = Field(None, ge=1)
+    fold: str | None = Field(None, pattern=r"^[0-9]+/[0-9]+$")
     resume: bool = False
     seed: int = Field(0, ge=0)
     name: str | None = None
     device: str = "auto"
+    devices: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1)
     skip_unpaired: bool = False
     data_name: str = ""

@@ -54,14 +54,23 @@ class InputPart(_Part):
     details: dict[str, JsonValue]
 
 
+class MemberPart(_Part):
+    """One of several models that answered as one."""
+
+    name: str
+    version: str
+    sha256: str
+
+
 class ModelPart(_Part):
-    """The model that segmented."""
+    """The model that segmented; its `members` where several answered as one."""
 
     name: str
     version: str
     sha256: str
     licence: str
     intended_use: str
+    members: tuple[MemberPart, ...] = ()
 
 
 class OutputFile(_Part):

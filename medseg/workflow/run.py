@@ -194,7 +194,9 @@ def _conclude(found: Inputs, run: RunContext, ledger: _Ledger, seconds: float) -
 
     def summed(stopped: Stop | None) -> RunSummary:
         code = exit_code(rows, stopped=stopped, strict=run.options.strict)
-        return RunSummary(str(run.out), run.run_id, tuple(rows), code, stopped, model, round(seconds, 3))
+        return RunSummary(
+            str(run.out), run.run_id, tuple(rows), code, stopped, model, round(seconds, 3), _computed_by(run.segmenter)
+        )
 
     summary = summed(ledger.stopped)
     try:
@@ -209,6 +211,10 @@ def _conclude(found: Inputs, run: RunContext, ledger: _Ledger, seconds: float) -
     finally:
         end_journal(run.out)
     return summary
+
+
+def _computed_by(segmenter: Segmenter) -> str:
+    return "" if segmenter.backend is None else f"{segmenter.backend} on {segmenter.device}"
 
 
 def _not_reached(cases: Sequence[Case], stopped: Stop | None) -> list[CaseRow]:

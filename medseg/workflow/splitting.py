@@ -19,7 +19,9 @@ from medseg.io.labels import as_labels
 from medseg.labels import Instances, LabelMap
 from medseg.models.bundle import load_bundle
 from medseg.models.card import Architecture, InputSpec, ModelCard, Normalisation, TrainingData
+from medseg.models.joined import in_order, joined_card, joined_sha256
 from medseg.models.registry import find
+from medseg.nets.backend import Backend
 from medseg.ops.agreement import PAIR_TOLERANCE, require_same_grid
 from medseg.pipeline import Split, split_steps
 from medseg.prediction import Prediction
@@ -50,6 +52,7 @@ class LabelSplitter:
     """
 
     device = "cpu"
+    backend: Backend | None = None
 
     def __init__(
         self, method: Split, options: SplitOptions | SplitChoice | None = None, *, grid: Grid | None = None
@@ -67,6 +70,7 @@ class LabelSplitter:
         self._grid = grid
         self.card = _card(method)
         numbers = settled(options, SplitOptions()).as_dict()
+        self.members: tuple[tuple[ModelCard, str], ...] = ()
         self.folder_sha256 = digest_of_options({"method": method, "version": __version__, **numbers})
 
     def onto(self, grid: Grid) -> LabelSplitter:
@@ -125,14 +129,16 @@ def tuned_for(maps: Volume) -> SplitOptions | None:
     path = Path(maps.source.path)
     try:
         record = load_record(record_path(path.parent, _bare(split_suffix(path.name)[0])))
-        bundle = load_bundle(find(record.model.name))
+        names = [member.name for member in record.model.members] or [record.model.name]
+        bundles = in_order(load_bundle(find(name)) for name in names)
+        card = joined_card([bundle.card for bundle in bundles])
     except MedsegError:
         return None
-    if bundle.sha256 != record.model.sha256 or not bundle.card.split:
+    if joined_sha256([bundle.sha256 for bundle in bundles]) != record.model.sha256 or not card.split:
         return None
     from medseg.instance.segment import card_split
 
-    return card_split(bundle.card, maps.grid)
+    return card_split(card, maps.grid)
 
 
 def _check_same_extent(maps: Grid, image: Grid) -> None:

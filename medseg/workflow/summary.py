@@ -24,6 +24,8 @@ SUMMARY_FILES = ("summary.csv", "summary.json", "report.jsonl")
 _RUN_WARNINGS = {
     "W_SPACING_UNTRUSTED": "{found} of {n} images do not say how large a pixel is: sizes are in pixels and there is no"
     " density per mm. Give it with --pixel-size.",
+    "W_BACKEND_FALLBACK": "OpenVINO failed or did not answer as PyTorch does: PyTorch computed in {found} of {n} cases."
+    " The records say why; --backend torch asks for PyTorch from the start.",
 }
 _DONE = ("ok", "ok_with_warnings")
 _RESOURCE_CODES = frozenset({"E_DISK_FULL", "E_OOM_CPU", "E_OOM_GPU", "E_WORKER_LOST"})
@@ -87,6 +89,8 @@ class RunSummary:
     model : dict
         Name, version and sha256.
     seconds : float
+    computed_by : str
+        Library, version and device.
     """
 
     out: str
@@ -96,6 +100,7 @@ class RunSummary:
     stopped: Stop | None
     model: dict[str, str]
     seconds: float
+    computed_by: str = ""
 
     @property
     def counts(self) -> dict[State, int]:
@@ -117,6 +122,7 @@ class RunSummary:
             "label": LABEL,
             "run_id": self.run_id,
             "model": self.model,
+            "computed_by": self.computed_by,
             "cases": sum(self.counts.values()) - self.counts["skipped"],
             "counts": self.counts,
             "stopped": self.stopped,

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from medseg.measure.neighbours import touching
+from medseg.ops.contact import touching
 from medseg.samples.cells import nuclei
 from medseg.samples.phantom import ELLIPSOIDS, ellipsoids
 from medseg.samples.shelf import samples
@@ -97,6 +97,18 @@ def test_the_doctor_names_versions_device_and_models_folder(medseg, tmp_path, mo
     assert torch.__version__ in done.out
     assert str(tmp_path / "my models") in done.out
     assert "device" in done.out
+
+
+@pytest.mark.parametrize(("version", "told"), [("2026.4.1", "2026.4.1"), ("", 'pip install "medseg[openvino]"')])
+def test_the_doctor_says_whether_the_quicker_backend_is_there(medseg, monkeypatch, version, told):
+    import torch
+
+    monkeypatch.setattr("medseg.nets.backend.openvino_version", lambda: version)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    done = medseg("doctor")
+    assert done.code == 0, done.out
+    assert any("OpenVINO" in line and told in line for line in done.out.splitlines())
 
 
 def test_a_missing_library_is_found(medseg, monkeypatch):

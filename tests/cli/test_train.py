@@ -51,6 +51,8 @@ def test_a_wrong_word_about_models_gives_2(medseg, words):
         ["--epochs", 0],
         ["--epochs", 1, "--plan", "no_such_plan.json"],
         ["--epochs", 1, "--resume"],
+        ["--epochs", 1, "--fold", "6/5"],
+        ["--epochs", 1, "--fold", "second"],
     ],
 )
 def test_a_wrong_request_starts_no_training(medseg, dataset, tmp_path, words):

@@ -22,7 +22,7 @@ from medseg.progress import finish
 from medseg.semantic.predict import PredictOptions, predict_steps
 from medseg.volume import Volume
 torch.set_num_threads(1)
-model = load_model(sys.argv[1], device="cpu")
+model = load_model(sys.argv[2:], device="cpu")
 options = PredictOptions(overlap=0.0)
 def run(volume):
     finish(predict_steps(volume, model.network, model.card, options=options, device=torch.device("cpu")))
@@ -33,7 +33,7 @@ def memory(name):
     with open("/proc/self/status") as table:
         return next(1024 * int(line.split()[1]) for line in table if line.startswith(name))
 run(scan(24))
-large = scan(int(sys.argv[2]))
+large = scan(int(sys.argv[1]))
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before = memory("VmRSS")
@@ -44,10 +44,12 @@ print(memory("VmHWM") - before)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is told in other units there")
-def test_the_prediction_is_near_the_measured_peak(trained):
+@pytest.mark.parametrize("n_models", [1, 3])
+def test_the_prediction_is_near_the_measured_peak(trained, n_models):
     n = 144
+    models = [str(trained)] * n_models
     told = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", MEASURE, str(trained), str(n)], capture_output=True, check=True
+        [sys.executable, "-W", "ignore", "-c", MEASURE, str(n), *models], capture_output=True, check=True
     )
     measured = int(told.stdout)
     grid = Grid((n, n, n), np.diag([1.0, 1.2, 2.0, 1.0]))

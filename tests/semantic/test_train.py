@@ -12,6 +12,7 @@ from tests_support import dice
 from medseg.errors import InputError, UsageError
 from medseg.io.dataset import find_pairs
 from medseg.io.read import read, read_labels
+from medseg.learn.split import read_split
 from medseg.models.bundle import load_bundle
 from medseg.pipeline import load_model, segment_steps
 from medseg.planning import Plan
@@ -108,3 +109,20 @@ def test_a_split_by_seed_keeps_groups_together_and_is_the_same_every_time(data_s
     assert split == make_split(bare, held_out=0.34, validation=0.3, seed=1)
     assert set(split.values()) == {"train", "val", "test"}
     assert all(split[f"case_{i}"] == split[f"case_{i + 1}"] for i in (0, 2, 4))
+
+
+def test_folds_of_one_plan_answer_together(trained, data_set, tmp_path):
+    plan = Plan.model_validate_json((trained.with_name("balls.training") / "plan.json").read_text())
+    plan = plan.model_copy(update={"training": plan.training.model_copy(update={"samples_per_epoch": 8})})
+    options = TrainOptions("fold", epochs=2, device="cpu", threads=1, plan=plan, fold=(2, 5))
+    fold = finish(train_steps(find_pairs(data_set), tmp_path / "fold", options=options))
+    split = read_split(tmp_path / "fold.training/split.csv")
+    assert sorted(split.values()) == ["test", "train", "train", "train", "train", "val"]
+    assert load_bundle(fold).card.training["fold"] == "2/5"
+    resumed = replace(options, plan=None, fold=None, epochs=3, resume=True)
+    finish(train_steps(find_pairs(data_set), tmp_path / "fold", options=resumed))
+    assert read_split(tmp_path / "fold.training/split.csv") == split
+    volume = read(data_set / "images/case_5.nii.gz")
+    assert len(load_model([str(trained), str(fold)], device="cpu").members) == 2
+    found = finish(segment_steps(volume, load_model([str(trained), str(fold)], device="cpu"))).labels
+    assert found.grid.same_as(volume.grid)

@@ -40,7 +40,9 @@ class DiscCounter:
     """Objects are darker (colour) or brighter (grey) than a fixed level."""
 
     folder_sha256: str = "b" * 64
+    members: tuple = ()
     device: str = "cpu"
+    backend: None = None
     card: ModelCard = field(default_factory=card)
     method: str = "watershed"
 

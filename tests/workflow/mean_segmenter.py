@@ -38,7 +38,9 @@ class MeanSegmenter:
     """Counts what it segments; `before` may raise to play a fault, `warn` adds a notice."""
 
     folder_sha256: str = "a" * 64
+    members: tuple = ()
     device: str = "cpu"
+    backend: None = None
     card: ModelCard = field(default_factory=card)
     before: Callable[[Volume], None] | None = None
     warn: bool = False
