@@ -15,7 +15,15 @@ from medseg.errors import InputError, Notice
 from medseg.grid import Grid
 from medseg.instance.loss import N_CLASSES
 from medseg.instance.memory import affordable_zoom
-from medseg.instance.scale import REFERENCE_DIAMETER, canonical, quietened, zoom_for, zoomed, zoomed_grid
+from medseg.instance.scale import (
+    REFERENCE_DIAMETER,
+    canonical,
+    ground_notices,
+    quietened,
+    zoom_for,
+    zoomed,
+    zoomed_grid,
+)
 from medseg.instance.sizing import Seen, Size, size_steps, watched
 from medseg.instance.targets import OFFSET_UNIT
 from medseg.models.card import ModelCard
@@ -138,6 +146,7 @@ def prepared_steps(volume: Volume, card: ModelCard) -> Steps[Seen]:
     if width:
         text = f"the image is noisier than those of the training; it was smoothed by {width:.2g} voxels first"
         notices = (*notices, Notice("W_OUT_OF_DISTRIBUTION", text))
+    notices = (*notices, *ground_notices(finite))
     yield Progress("preparing", 2, 3)
     return canonical(quiet, card.input.normalisation.percentiles), notices
 

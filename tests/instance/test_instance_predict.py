@@ -11,7 +11,7 @@ from torch import nn
 from medseg.errors import InputError
 from medseg.grid import image_grid
 from medseg.instance.predict import MapOptions, predict_maps_steps
-from medseg.instance.scale import canonical, noise_of, quietened, zoom_for, zoomed_grid
+from medseg.instance.scale import canonical, ground_notices, noise_of, quietened, zoom_for, zoomed_grid
 from medseg.instance.sizing import estimated_diameter
 from medseg.io.read import read
 from medseg.learn.weights import load_network
@@ -161,6 +161,17 @@ def test_light_ground_is_inverted_and_a_single_stain_looks_like_grey():
     light = canonical(Volume(255 - array[2:], grid), (1.0, 99.8)).array
     assert light[:, 15, 15].min() > 0.8
     assert light[:, 0, 0].max() < 0.2
+
+
+@pytest.mark.parametrize(("covered", "told"), [(0.2, False), (0.75, True)])
+def test_bright_cells_that_cover_most_of_a_picture_stay_bright_and_the_doubt_is_told(covered, told):
+    values = np.random.default_rng(3).normal(0.08, 0.02, (1, 80, 80))
+    values[:, : round(80 * covered)] += np.linspace(0.1, 0.9, 80)  # cells are of unequal brightness, the ground is not
+    grid = image_grid((80, 80), (1.0, 1.0), "px")
+    volume = Volume(values.astype(np.float32), grid)
+    seen = canonical(volume, (1.0, 99.8)).array
+    assert seen[:, 0].mean() > seen[:, -1].mean() + 0.2
+    assert [n.code for n in ground_notices(volume)] == (["W_OUT_OF_DISTRIBUTION"] if told else [])
 
 
 def test_channels_that_are_neither_grey_nor_colour_are_asked_for_by_name(card):
