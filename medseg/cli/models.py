@@ -76,7 +76,8 @@ def describe(card: ModelCard) -> None:
     for label, text in lines.items():
         typer.echo(f"{label:<13} {text}")
     for scores in card.scores:
-        typer.echo(f"{'scores':<13} {scores.data}, {scores.n_cases} cases that training and tuning never saw")
+        cases = "1 case" if scores.n_cases == 1 else f"{scores.n_cases} cases"
+        typer.echo(f"{'scores':<13} {scores.data}, {cases} that training and tuning never saw")
         for name, value in scores.values.items():
             typer.echo(f"{'':<13}   {name} {value:g}")
         typer.echo(f"{'':<13}   printed by: {scores.command}")
