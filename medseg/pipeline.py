@@ -17,7 +17,7 @@ from medseg.models.joined import in_order, joined_card, joined_sha256
 from medseg.models.registry import find
 from medseg.nets.backend import Backend, check_backend, equipped, in_use
 from medseg.prediction import Prediction
-from medseg.progress import Steps
+from medseg.progress import Steps, to_the_end
 from medseg.volume import Volume
 
 if TYPE_CHECKING:
@@ -195,7 +195,8 @@ def _segmented_steps(volume: Volume, model: Model, chosen: SegmentOptions) -> St
     prediction = yield from predict_steps(volume, model.network, model.card, options=settings, device=device)
     prediction = replace(prediction, warnings=(*prediction.warnings, *_what_members_say(volume, model, chosen)))
     way = cast("Method", chosen.split or "none")  # a semantic model has been refused as a detector above
-    instances = yield from split_steps(prediction.labels, way, options=chosen.splitting)
+    # the network has seen all that it will: asked to finish early, what is left is done
+    instances = yield from to_the_end(split_steps(prediction.labels, way, options=chosen.splitting))
     return replace(prediction, instances=instances)
 
 
@@ -337,7 +338,7 @@ def _objects_steps(volume: Volume, model: Model, options: SegmentOptions, device
         device=device,
     )
     if options.split in ("none", "components"):
-        objects = yield from split_steps(found.labels, options.split, options=options.splitting)
+        objects = yield from to_the_end(split_steps(found.labels, options.split, options=options.splitting))
         found = replace(found, instances=objects)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,14 @@ from medseg.io.read import read_with
 from medseg.progress import Steps
 from napari_plugin._reader import scan_layers
 from napari_plugin._running import RunBar
+from napari_plugin._telling import tell
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+
+MOST_LISTED = 10_000
+"""More time points than this are no list to choose from; a damaged file may claim thousands of millions."""
 
 
 class SeriesChoice(QWidget):
@@ -48,7 +54,7 @@ class SeriesChoice(QWidget):
         super().__init__()
         self._viewer, self._path, self._waiting = viewer, path, list[str]()
         self._options_of, self._what = options_of, what
-        head = QLabel(f"<b>{Path(path).name}</b> holds {len(choices)} {what}. Which ones do you want to see?")
+        head = QLabel(f"<b>{escape(Path(path).name)}</b> holds {len(choices)} {what}. Which ones do you want to see?")
         head.setTextFormat(Qt.TextFormat.RichText)
         head.setWordWrap(True)
         self.list = QListWidget()
@@ -111,8 +117,11 @@ def ask(viewer: Viewer, path: str, several: SeriesAmbiguousError) -> SeriesChoic
     return widget
 
 
-def ask_frame(viewer: Viewer, path: str, several: FramesAmbiguousError) -> SeriesChoice:
-    """Show the list of time points beside the picture, and return it."""
+def ask_frame(viewer: Viewer, path: str, several: FramesAmbiguousError) -> SeriesChoice | None:
+    """Show the list of time points beside the picture, and return it; of far too many only the refusal is shown."""
+    if several.n_frames > MOST_LISTED:
+        tell(several)
+        return None
     choices = tuple((str(n), f"time point {n}") for n in range(several.n_frames))
     widget = SeriesChoice(
         viewer, path, choices, lambda key: ReadOptions(series=several.series, frame=int(key)), "time points"

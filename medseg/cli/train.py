@@ -32,7 +32,9 @@ Devices = Annotated[
     int,
     typer.Option(min=1, help="How many graphics cards, or processes of the CPU, train together; one when not given."),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of each process; all cores when not given.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads of each process; they share all cores when not given.")
+]
 SkipUnpaired = Annotated[
     bool, typer.Option("--skip-unpaired", help="Leave out images without labels and labels without images.")
 ]

@@ -19,7 +19,7 @@ from medseg.nets.maskrcnn.options import DetectSettings
 from medseg.nets.maskrcnn.values import Detections
 from medseg.nets.tiled import stopped_notice
 from medseg.ops.tiles import starts
-from medseg.progress import FinishEarly, Pace, Steps
+from medseg.progress import FinishEarly, Pace, Steps, to_the_end
 
 Floats = npt.NDArray[np.float32]
 
@@ -99,7 +99,7 @@ def look_steps(
             yield pace.at(len(done))
     except FinishEarly:
         notices = (*notices, stopped_notice(len(done), len(boxes), "tiles"))
-    objects = yield from merged_steps(done, shape, rule)
+    objects = yield from to_the_end(merged_steps(done, shape, rule))
     return objects, notices
 
 

@@ -26,7 +26,7 @@ from medseg.labels import Instances, LabelMap, Segment, smallest_integer_type
 from medseg.models.card import ModelCard
 from medseg.nets.maskrcnn.network import MaskRCNN
 from medseg.prediction import ObjectMask, Prediction
-from medseg.progress import Steps
+from medseg.progress import Steps, to_the_end
 from medseg.volume import Volume
 
 
@@ -84,7 +84,7 @@ def segment_detections_steps(
     image, notices = yield from prepared_steps(volume, card)
     seen = yield from _found_steps(image, network, card, options, device)
     found, more = [_named(f, card) for f in seen[0]], seen[1]
-    pasted = yield from pasted_steps(found, volume.grid.shape)
+    pasted = yield from to_the_end(pasted_steps(found, volume.grid.shape))
     tables = {c: knots_of(card, c, mirrored=options.tta) for c in card.classes}
     pasted = replace(pasted, found=tuple(calibrated(pasted.found, tables)))
     instances, labels = _on_grid(pasted, volume, card)

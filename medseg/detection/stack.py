@@ -11,6 +11,7 @@ first or the last slice cuts it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,7 +90,8 @@ def stack_steps(image: Volume, zoom: float, looker: Looker) -> Steps[Seen]:
             yield pace.at(k + 1)
     except FinishEarly:
         notices = (*notices, stopped_notice(len(sections), grid.shape[0], "slices"))
-    yield Progress("joining the slices", 0, 1)
+    with suppress(FinishEarly):  # all slices are seen
+        yield Progress("joining the slices", 0, 1)
     return linked(sections, plane.shape, grid.spacing), notices
 
 
@@ -104,7 +106,7 @@ def linked(
     Parameters
     ----------
     sections : sequence of sequences of Found
-        Of each slice, in voxels of the slice; one part each.
+        Of each slice, in voxels of the slice.
     shape : tuple of int
         Of a slice.
     spacing : (z, y, x)
@@ -188,18 +190,20 @@ def _stacked(sections: Sequence[Found], places: Sequence[int]) -> Found:
     """Return sections as one object of three axes; a missed slice gets the mean of its neighbours."""
     parts: list[Part] = []
     for number, (section, k) in enumerate(zip(sections, places, strict=True)):
-        (part,) = section.parts
         if number and k - places[number - 1] == 2:
-            (before,) = sections[number - 1].parts
-            parts.append(_raised(_between(before, part), k - 1))
-        parts.append(_raised(part, k))
+            parts += (_raised(part, k - 1) for part in _between(sections[number - 1], section))
+        parts += (_raised(part, k) for part in section.parts)
     score = float(np.mean([s.score for s in sections]))
     return Found(tuple(parts), sections[0].class_id, score)
 
 
-def _between(one: Part, two: Part) -> Part:
-    grid = (one.grid + two.grid) / 2 if one.grid.shape == two.grid.shape else one.grid
-    return Part((one.start + two.start) / 2, (one.stop + two.stop) / 2, grid.astype(one.grid.dtype))
+def _between(one: Found, two: Found) -> tuple[Part, ...]:
+    """Return the mean of two sections; the first where one of them was put together from pieces."""
+    if len(one.parts) > 1 or len(two.parts) > 1:
+        return one.parts
+    (low,), (high,) = one.parts, two.parts
+    grid = (low.grid + high.grid) / 2 if low.grid.shape == high.grid.shape else low.grid
+    return (Part((low.start + high.start) / 2, (low.stop + high.stop) / 2, grid.astype(low.grid.dtype)),)
 
 
 def _raised(part: Part, k: int) -> Part:

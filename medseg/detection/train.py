@@ -81,7 +81,8 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     split = choose_split(dataset, folder, options)
     used = replace(dataset, cases=tuple(c for c in dataset.cases if split.get(c.id) in ("train", "val")))
     plan = check_plan((yield from settle_plan_steps(used, folder, options, plan_steps)))
-    yield from prepare_steps(used.cases, plan.input, folder / "cases", told_classes(used, plan))
+    told = told_classes(used, plan)
+    yield from prepare_steps(used.cases, plan.input, folder / "cases", told, resume=options.resume)
     training, tuning = (load_cases(split, part, folder) for part in ("train", "val"))
     device = choose(options.device)
     if options.devices > 1:

@@ -67,9 +67,16 @@ class InstanceCase:
 
 
 def prepare_steps(
-    cases: tuple[CasePaths, ...], spec: InputSpec, folder: Path, classes: Mapping[int, str] | None = None
+    cases: tuple[CasePaths, ...],
+    spec: InputSpec,
+    folder: Path,
+    classes: Mapping[int, str] | None = None,
+    *,
+    resume: bool = False,
 ) -> Steps[dict[str, Look]]:
-    """Prepare every case that is not yet in `folder`; return the look of each.
+    """Prepare every case and return the look of each.
+
+    What an earlier training has left in `folder` may be of other labels, classes or another plan.
 
     Parameters
     ----------
@@ -78,12 +85,15 @@ def prepare_steps(
     folder : Path
     classes : mapping of int to str, optional
         Number and name of the classes that objects are told apart by; without it all are of one.
+    resume : bool
+        Go on with that training: only what is not yet in `folder` is prepared.
     """
     pace = Pace("preparing the cases", len(cases))
     looks: dict[str, Look] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for done, paths in enumerate(cases, 1):
-        if not (folder / f"{paths.id}.look.txt").exists() or not (folder / f"{paths.id}.classes.npy").exists():
+        parts = (f"{paths.id}.look.txt", f"{paths.id}.classes.npy")
+        if not resume or not all((folder / part).exists() for part in parts):
             store(prepared(paths, spec, classes), folder)
         looks[paths.id] = _look(paths.id, folder)
         yield pace.at(done)

@@ -202,7 +202,8 @@ def _stack_maps(image: Volume, working: Grid, seer: _Seer) -> Steps[Seen]:
         for view, k in planes:
             rows = [0, 1, 2, 3, *_ways_seen_from(view)]
             plane = np.moveaxis(array, view + 1, 1)[:, k]
-            maps, notices = yield from watched(_answer(plane, seer), pace.at(done))
+            maps, more = yield from watched(_answer(plane, seer), pace.at(done))
+            notices = tuple(dict.fromkeys((*notices, *more)))
             np.moveaxis(sums, view + 1, 1)[rows, k] += _shares(maps)
             done += 1
             yield pace.at(done)
@@ -244,14 +245,13 @@ def _answer(array: Floats, seer: _Seer) -> Steps[tuple[Floats, tuple[Notice, ...
         steps = predict_maps(seer.network, np.ascontiguousarray(turned), options=tiles, device=seer.device)
         try:
             # the first look may end with a part; a later one is dropped then, for the first has seen all
-            maps, notices = yield from (
-                watched(steps, Progress("looking at it mirrored", number, 4)) if number else steps
-            )
+            maps, more = yield from (watched(steps, Progress("looking at it mirrored", number, 4)) if number else steps)
         except FinishEarly:
             if total is None:
                 raise
             text = f"stopped after {number} of {len(flips)} mirrored looks; the average is of these"
             return total / np.float32(number), (*notices, Notice("W_PARTIAL", text))
+        notices = tuple(dict.fromkeys((*notices, *more)))
         for axis in axes:
             maps[N_CLASSES + 1 + axis] *= -1.0
         maps = np.flip(maps, tuple(a + 1 for a in axes)) if axes else maps

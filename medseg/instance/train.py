@@ -16,7 +16,7 @@ from medseg.instance.loop import Budget, fit_cases, new_network, output_names
 from medseg.instance.plan import plan_steps
 from medseg.instance.scale import REFERENCE_DIAMETER, look_of
 from medseg.io.dataset import Dataset
-from medseg.learn.split import make_split, read_split, write_split
+from medseg.learn.split import check_fold, make_split, read_split, write_split
 from medseg.learn.weights import as_tensors
 from medseg.models.bundle import save_bundle
 from medseg.nets.device import choose
@@ -69,7 +69,7 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     split = choose_split(dataset, folder, options)
     used = replace(dataset, cases=tuple(c for c in dataset.cases if split.get(c.id) in ("train", "val")))
     plan = yield from settle_plan_steps(used, folder, options, plan_steps)
-    yield from prepare_steps(used.cases, plan.input, folder / "cases")
+    yield from prepare_steps(used.cases, plan.input, folder / "cases", resume=options.resume)
     training, tuning = (load_cases(split, part, folder) for part in ("train", "val"))
     network, last = yield from _learn(training, tuning, plan, dataset.groups, folder, options)
     network = as_stored(network, new_network(plan))
@@ -108,11 +108,14 @@ def halved(split: Mapping[str, str], groups: Mapping[str, str], looks: Mapping[s
 def choose_split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[str, str]:
     """Return ``train``, ``val`` or ``test`` by case id, written to ``split.csv``; that of an earlier part is kept."""
     path = folder / "split.csv"
-    if options.resume and path.exists():
-        return read_split(path)
+    kept = read_split(path) if options.resume and path.exists() else None
+    if kept is not None and options.fold is None:
+        return kept
     split = make_split(
         dataset, held_out=options.held_out, validation=options.validation, seed=options.seed, fold=options.fold
     )
+    if kept is not None and options.fold is not None:
+        check_fold(kept, split, options.fold, path)
     if dataset.split and options.held_out > 0 and options.fold is None and "test" not in split.values():
         looks = {c.id: look_of(read_case(c).numpy()) for c in dataset.cases if split.get(c.id) == "val"}
         split = halved(split, dataset.groups, looks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,21 +13,36 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from medseg.io.czi_container import Container, Tile, open_container, stored_bytes
+from medseg.io.czi_container import Tile, open_container, stored_bytes
+from medseg.io.czi_mosaic import bare_share
 from medseg.io.czi_pixels import PIXELS, decoded, most_packed_bytes
 from medseg.io.image_space import AnyArray, refusal
-from medseg.io.micrograph import Scene, distinct, maker_errors, probe_scenes, read_scenes, unreadable_kind
+from medseg.io.micrograph import Scene, distinct, maker_errors, probe_scenes, read_scenes, short, unreadable_kind
 from medseg.io.options import Probe, ReadOptions
 from medseg.volume import Volume
 
 _UM_PER_M = 1e6
 _PLACED = {"X", "Y", "Z", "C", "T", "S", "M"}
+_MAX_SCENES = 100_000
 
 
 class _Place(NamedTuple):
     t: int
     c: int
     z: int
+
+
+class _About(NamedTuple):
+    """What the description says that counts for all scenes; it is searched once, whatever their number."""
+
+    spacing_um: tuple[float | None, float | None, float | None]
+    scenes: dict[str, str]
+    channels: tuple[list[str], ...]
+
+    def channels_of(self, n: int) -> tuple[str, ...]:
+        """Return the names of `n` channels: the first ones told that are as many, else numbers."""
+        told = next((names for names in self.channels if len(names) == n and any(names)), [""] * n)
+        return distinct(told)
 
 
 def probe_czi(path: Path, options: ReadOptions) -> Probe:
@@ -59,10 +75,13 @@ def _scenes(path: Path) -> list[Scene]:
     for tile in container.tiles:
         if not tile.is_reduced:
             by_scene[tile.start.get("S", 0)].append(tile)
-    return [_scene(path, container, key, by_scene[key]) for key in sorted(by_scene)]
+    if len(by_scene) > _MAX_SCENES:
+        raise refusal(path, f"{len(by_scene)} scenes", f"at most {_MAX_SCENES}", code="E_TOO_LARGE")
+    about = _about(container.description)
+    return [_scene(path, about, key, by_scene[key]) for key in sorted(by_scene)]
 
 
-def _scene(path: Path, container: Container, number: int, tiles: list[Tile]) -> Scene:
+def _scene(path: Path, about: _About, number: int, tiles: list[Tile]) -> Scene:
     kind = tiles[0].pixel_type
     if {t.pixel_type for t in tiles} != {kind} or kind not in PIXELS:
         raise unreadable_kind(path, f"pixels of the types {sorted({t.pixel_type for t in tiles})}", "one common type")
@@ -77,19 +96,25 @@ def _scene(path: Path, container: Container, number: int, tiles: list[Tile]) -> 
         by_place[_Place(*(tile.start.get(a, 0) - low[a] for a in "TCZ"))].append(tile)
     scene = Scene(
         key=str(number),
-        name=_scene_name(container.description, number),
+        name=about.scenes.get(str(number), f"scene {number}"),
         n_frames=count["T"],
         n_slices=count["Z"],
         height=count["Y"],
         width=count["X"],
-        channels=_channels(container.description, count["C"]),
+        channels=about.channels_of(len({t.start.get("C", 0) for t in tiles})),
         n_samples=n_samples,
         dtype=dtype,
-        spacing_um=_spacing(container.description),
+        spacing_um=about.spacing_um,
         plane=lambda t, c, z: np.empty(0),
-        problem=_problem(tiles),
+        problem=_problem(tiles, count["C"]),
     )
-    return replace(scene, plane=partial(_plane, path, scene, by_place, (low["Y"], low["X"])))
+    plane = partial(_plane, path, scene, by_place, (low["Y"], low["X"]))
+    return replace(scene, plane=plane, bare=partial(_bare, scene, by_place))
+
+
+def _bare(scene: Scene, by_place: Mapping[_Place, Sequence[Tile]], t: int, channels: Sequence[int]) -> float:
+    planes = (tiles for place, tiles in by_place.items() if place.t == t and place.c in channels)
+    return bare_share(planes, scene.height, scene.width)
 
 
 def _plane(
@@ -107,8 +132,11 @@ def _plane(
     return out
 
 
-def _problem(tiles: list[Tile]) -> str:
-    """Return what stands in the way of reading a scene: axes with several values that an image does not have."""
+def _problem(tiles: list[Tile], n_channels: int) -> str:
+    """Return what stands in the way of reading a scene: missing channels, or axes that an image does not have."""
+    n_there = len({t.start.get("C", 0) for t in tiles})
+    if n_there < n_channels:
+        return f"{n_there} of {n_channels} channels"
     odd = set()
     for axis in {a for t in tiles for a in t.start} - {"X", "Y"}:
         several = axis not in _PLACED and len({t.start.get(axis, 0) for t in tiles}) > 1
@@ -130,16 +158,9 @@ def _spacing(description: ElementTree.Element) -> tuple[float | None, float | No
     return found.get("Z"), found.get("Y"), found.get("X")
 
 
-def _channels(description: ElementTree.Element, n: int) -> tuple[str, ...]:
-    for place in ("Information/Image/Dimensions/Channels/Channel", "DisplaySetting/Channels/Channel"):
-        names = [c.get("Name", "") for c in description.iterfind(f"./Metadata/{place}")]
-        if len(names) == n and any(names):
-            return distinct(names)
-    return tuple(str(c) for c in range(n))
-
-
-def _scene_name(description: ElementTree.Element, number: int) -> str:
-    for scene in description.iterfind("./Metadata/Information/Image/Dimensions/S/Scenes/Scene"):
-        if scene.get("Index") == str(number) and scene.get("Name"):
-            return str(scene.get("Name"))
-    return f"scene {number}"
+def _about(description: ElementTree.Element) -> _About:
+    places = ("Information/Image/Dimensions/Channels/Channel", "DisplaySetting/Channels/Channel")
+    channels = tuple([c.get("Name", "") for c in description.iterfind(f"./Metadata/{place}")] for place in places)
+    scenes = description.iterfind("./Metadata/Information/Image/Dimensions/S/Scenes/Scene")
+    names = {scene.get("Index", ""): short(scene.get("Name", "")) for scene in scenes if scene.get("Name")}
+    return _About(_spacing(description), names, channels)

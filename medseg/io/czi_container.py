@@ -15,6 +15,7 @@ _HEADER = struct.Struct("<16sqq")
 _ENTRY = struct.Struct("<2siqiiB5xi")
 _AXIS = struct.Struct("<4siifi")
 _MAX_AXES = 40
+_MOST_DIRECTORY = 128 << 20
 _LEAST_BLOCK = 256
 """Bytes before the metadata of a tile, at least."""
 
@@ -63,7 +64,7 @@ def open_container(path: Path) -> Container:
         part, directory, metadata = struct.unpack_from("<iqq", head, 48)
         if part:
             raise unreadable_kind(path, f"part {part} of an image in several files", "a CZI file that is complete")
-        tiles = _directory(path, _segment(path, file, directory, b"ZISRAWDIRECTORY"))
+        tiles = _directory(path, _segment(path, file, directory, b"ZISRAWDIRECTORY", most=_MOST_DIRECTORY))
         text = b""
         if metadata:
             content = _segment(path, file, metadata, b"ZISRAWMETADATA", most=MAX_XML_BYTES)

@@ -40,7 +40,7 @@ def decoded(path: Path, data: bytes, tile: Tile) -> AnyArray:
     shape = (tile.size["Y"], tile.size["X"], n_samples)
     n_bytes = shape[0] * shape[1] * n_samples * dtype.itemsize
     if tile.compression == _JPEG_XR:
-        array = _jpeg_xr(path, data, shape[:2])
+        array = _jpeg_xr(path, data, np.empty(shape if n_samples > 1 else shape[:2], dtype))
     else:
         array = np.frombuffer(_unpacked(path, data, tile.compression, n_bytes), dtype)
     if array.nbytes != n_bytes or array.dtype != dtype:
@@ -80,14 +80,15 @@ def _zstd_header(path: Path, data: bytes) -> tuple[int, bool]:
     raise refusal(path, f"an unknown header of {n} bytes before a tile", "a header of 1 or 3 bytes")
 
 
-def _jpeg_xr(path: Path, data: bytes, shape: tuple[int, int]) -> AnyArray:
+def _jpeg_xr(path: Path, data: bytes, out: AnyArray) -> AnyArray:
     import imagecodecs
 
-    if _jpeg_xr_shape(data) != shape:  # asked before the decoder makes room for it
-        raise refusal(path, f"a picture of {_jpeg_xr_shape(data)} pixels in a tile", f"{shape} pixels")
+    if _jpeg_xr_shape(data) != out.shape[:2]:
+        raise refusal(path, f"a picture of {_jpeg_xr_shape(data)} pixels in a tile", f"{out.shape[:2]} pixels")
     try:
-        return np.asarray(imagecodecs.jpegxr_decode(data))
-    except RuntimeError as error:
+        # the decoder would make room for the size that stands in the picture itself, which may be another one
+        return np.asarray(imagecodecs.jpegxr_decode(data, out=out))
+    except (RuntimeError, ValueError) as error:
         raise refusal(path, f"a tile that cannot be unpacked ({str(error)[:60]})", "an intact tile") from error
 
 

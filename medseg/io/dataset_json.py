@@ -12,6 +12,7 @@ from medseg.io.refusals import unreadable
 
 MAX_BYTES = 16 * 1024**2
 _REMEDY = "Correct dataset.json, or remove it and use the folders images and labels with equal names."
+_MOST_DIGITS = 18
 LARGEST_CLASS = 65_535
 """A model knows classes up to this number; a training is not begun for others."""
 
@@ -78,9 +79,13 @@ def _classes(path: Path, labels: Any) -> dict[int, str]:
     for key, value in labels.items():
         # MSD writes id: name, nnU-Net v2 name: id
         number, name = (key, value) if str(key).isdecimal() else (value, key)
-        if isinstance(number, bool) or not str(number).isdecimal() or int(number) > LARGEST_CLASS:
+        digits = "" if isinstance(number, bool) else str(number)
+        # Python itself refuses to turn thousands of digits into a number
+        if not digits.isdecimal() or len(digits.lstrip("0")) > _MOST_DIGITS or int(digits) > LARGEST_CLASS:
             raise _wrong(
-                path, f"the label {key!r}: {value!r}", f"a whole number from 0 to {LARGEST_CLASS} for each name"
+                path,
+                f"the label {f'{key!r}: {value!r}'[:80]}",
+                f"a whole number from 0 to {LARGEST_CLASS} for each name",
             )
         classes[int(number)] = str(name)
     return {number: classes[number] for number in sorted(classes) if number != 0 and classes[number] != "ignore"}

@@ -22,6 +22,7 @@ from medseg.io.micrograph import (
     parsed_xml,
     probe_scenes,
     read_scenes,
+    short,
     unreadable_kind,
 )
 from medseg.io.options import Probe, ReadOptions
@@ -165,7 +166,7 @@ def _images(root: ElementTree.Element) -> Iterator[tuple[str, ElementTree.Elemen
         above, element, is_top = waiting.pop()
         own = element.get("Name", "")
         has_image = element.find("./Data/Image") is not None
-        place = own if not above else f"{above}/{own}"
+        place = short(own if not above else f"{above}/{own}")  # else names below a long one would fill the memory
         if has_image:
             yield place, element
         below = "" if is_top and not has_image else place

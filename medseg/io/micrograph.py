@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, Notice
 from medseg.io.choice import chosen_frame, chosen_image, frame_details
 from medseg.io.hashing import digest
 from medseg.io.image_space import RGB, AnyArray, pick_channel, pixel_grid, refusal
@@ -26,6 +26,11 @@ _ODD_CONTENT = (
     EOFError, NameError, SyntaxError, struct.error, zlib.error,  # NameError: a slip inside the parser of others
 )  # fmt: skip
 _REEXPORT = "Export the image from the microscope's program as OME-TIFF."
+_LONGEST_NAME = 200
+
+
+def _all_there(_frame: int, _channels: Sequence[int]) -> float:
+    return 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,6 +52,8 @@ class Scene:
         (frame, channel, slice) -> array (n_samples, height, width).
     problem : str
         Why it cannot be read, where that is so.
+    bare : callable
+        (frame, channels) -> share of these planes that was not recorded and reads as 0.
     """
 
     key: str
@@ -61,6 +68,7 @@ class Scene:
     spacing_um: tuple[float | None, float | None, float | None]
     plane: Callable[[int, int, int], AnyArray]
     problem: str = ""
+    bare: Callable[[int, Sequence[int]], float] = _all_there
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,11 +99,17 @@ def probe_scenes(path: Path, kind: str, scenes: Sequence[Scene], options: ReadOp
     InputError
         If it is not clear which image or time point is meant, or the image cannot be read.
     """
-    scene, _ = _chosen(path, scenes, options)
+    scene, frame = _chosen(path, scenes, options)
     grid, notices = pixel_grid(path, scene.shape, scene.spacing_um[-len(scene.shape) :], _why(scene), options)
-    names = tuple(scene.names[c] for c in pick_channel(path, scene.names, options.channel))
+    kept = pick_channel(path, scene.names, options.channel)
+    names = tuple(scene.names[c] for c in kept)
     n_bytes = grid.n_voxels * len(names) * scene.dtype.itemsize
     check_size(path, n_bytes, options.max_bytes)
+    if bare := scene.bare(frame, sorted({number // scene.n_samples for number in kept})):
+        text = (
+            f"{100 * bare:.2g} % of the image lies between or beside the tiles of its mosaic and reads as background."
+        )
+        notices += (Notice("W_CHUNKS_MISSING", text),)
     series = tuple(one.info for one in scenes) if len(scenes) > 1 else ()
     return Probe(str(path), kind, grid, scene.dtype.name, names, n_bytes, series, notices, scene.n_frames)
 
@@ -160,6 +174,17 @@ def parsed_xml(path: Path, text: str) -> ElementTree.Element:
 def unreadable_kind(path: Path, found: str, expected: str) -> MedsegError:
     """Return the refusal of a variant of a maker's format that is not read."""
     return refusal(path, found, expected, code="E_INPUT_FORMAT", remedy=_REEXPORT)
+
+
+def short(name: str) -> str:
+    """Return a name of an image that anybody may have written, cut at its front to what fits into a list.
+
+    Examples
+    --------
+    >>> short("plate/B1"), len(short("a" * 1_000_000))
+    ('plate/B1', 200)
+    """
+    return name if len(name) <= _LONGEST_NAME else "…" + name[1 - _LONGEST_NAME :]
 
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:

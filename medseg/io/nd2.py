@@ -25,6 +25,7 @@ _MAP_SIGNATURE = b"ND2 CHUNK MAP SIGNATURE 0000001!"
 _HEADER = struct.Struct("<IIQ")
 _BEFORE_PLANE = 4096
 """Bytes between the begin of a plane's chunk and its first value."""
+_MOST_CHANNELS = 4096
 _AXES = {"TimeLoop": "T", "NETimeLoop": "T", "XYPosLoop": "P", "ZStackLoop": "Z"}
 
 
@@ -105,6 +106,8 @@ def _scenes(path: Path, file: Any) -> list[Scene]:
     shape = (n_stored, attributes.heightPx, attributes.widthPx or 0, n_samples)
     if min(*shape, *size.values()) < 1 or attributes.componentCount != n_stored * n_samples:
         raise refusal(path, f"planes of {shape} values", "sizes above zero")
+    if attributes.componentCount > _MOST_CHANNELS:
+        raise refusal(path, f"{attributes.componentCount} values per pixel", f"at most {_MOST_CHANNELS}")
     is_colour = n_samples == 3
     n_channels = n_stored if is_colour else attributes.componentCount
     told = [channel.channel.name or "" for channel in file.metadata.channels or []]

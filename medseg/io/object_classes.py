@@ -21,6 +21,8 @@ _NAME = ("class", "name")
 _ENDING = "_objects"
 """``medseg count`` ends its tables of objects so; a corrected one can be taken as it is."""
 _SHOWN = 5
+_MOST_DIGITS = 18
+_LONGEST_SHOWN = 40
 _TABLE = "a table with the columns label and class (or object_id and name), a row per object"
 
 
@@ -133,7 +135,8 @@ def _from_table(path: Path, names: Mapping[int, str]) -> dict[int, int]:
     numbers = {name: number for number, name in names.items()}
     given: dict[int, int] = {}
     for label, name in _rows(path):
-        number = numbers.get(name, int(name) if name.isdecimal() and int(name) in names else None)
+        is_number = name.isdecimal() and len(name) <= _MOST_DIGITS and int(name) in names
+        number = numbers.get(name, int(name) if is_number else None)
         if number is None:
             found = f"the class {printable(name)!r} of object {label}"
             raise _wrong(path, found, f"one of {_listed(names)}", "Correct the name, or add it to dataset.json.")
@@ -182,9 +185,11 @@ def _rows(path: Path) -> list[tuple[int, str]]:
 
 def _row(path: Path, line: int, label: str | None, name: str | None) -> tuple[int, str]:
     label, name = (label or "").strip(), (name or "").strip()
-    if label.isdecimal() and int(label) > 0 and name:
+    # Python itself refuses to turn thousands of digits into a number
+    if label.isdecimal() and len(label) <= _MOST_DIGITS and int(label) > 0 and name:
         return int(label), name
-    found = f"the object {printable(label)!r} of class {printable(name)!r} in line {line}"
+    shown = [printable(text[:_LONGEST_SHOWN]) for text in (label, name)]
+    found = f"the object {shown[0]!r} of class {shown[1]!r} in line {line}"
     raise _wrong(path, found, "a whole number above 0 and the name of a class", "Correct the line.")
 
 

@@ -132,7 +132,9 @@ def _layout_of(path: Path, pages: tuple[Page, ...], options: ReadOptions) -> Lay
     note = {} if len(pages) > 1 and _shaped_note(pages[1]) else _shaped_note(pages[0])
     axes = str(note.get("axes", "")).upper()
     n = len(pages)
-    spacing, why = _plain_spacing(pages[0])
+    # a page of its own has a pixel size of its own: that of a preview is not that of the whole
+    asked = options.frame if options.frame is not None and 0 <= options.frame < n and not axes else 0
+    spacing, why = _plain_spacing(pages[asked])
     noted = note.get("spacing_um")
     if isinstance(noted, list) and len(noted) in (2, 3) and all(isinstance(s, int | float) for s in noted):
         spacing, why = (*([None] * (3 - len(noted))), *noted), ""

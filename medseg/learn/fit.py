@@ -137,14 +137,15 @@ def fit(
         start = monotonic()
         mean_loss = _one_epoch(state, wrapped, objective, batches(state.epoch), settings, fabric, start)
         state.epoch += 1
-        progress = _progress(state, settings, first_says(fabric, monotonic() - start))
-        due = state.epoch % settings.validate_every == 0 or progress >= 1.0
-        scores = score(state.average) if due and fabric.is_global_zero else {}
-        seconds = first_says(fabric, monotonic() - start)
-        state.elapsed += seconds
+        seconds, scores = first_says(fabric, monotonic() - start), dict[str, float]()
+        if state.epoch % settings.validate_every == 0 or _progress(state, settings, seconds) >= 1.0:
+            scores = score(state.average) if fabric.is_global_zero else {}
+            seconds = first_says(fabric, monotonic() - start)
+        state.elapsed += seconds  # the time of scoring counts, so that none ends the training without a score
         if fabric.is_global_zero:
             checkpoint.save(_as_data(state, settings), state_file)
         rate = float(optimiser.param_groups[0]["lr"])
+        progress = _progress(state, settings, 0.0)
         yield EpochReport(state.epoch, progress, seconds, rate, mean_loss, scores)
     return state.average
 

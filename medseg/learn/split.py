@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,33 @@ def read_split(path: Path) -> dict[str, str]:
     """Read back the table that `write_split` has written."""
     with path.open(newline="") as file:
         return {row["id"]: row["split"] for row in csv.DictReader(file)}
+
+
+def check_fold(kept: Mapping[str, str], made: Mapping[str, str], fold: Fold, path: Path) -> None:
+    """Refuse to go on with a training by another fold: the card would tell of tuning cases that were trained on.
+
+    Parameters
+    ----------
+    kept, made : mappings of case id
+        The split of the training, and that of `fold`.
+    fold : (k, n)
+    path : Path
+        Where the split is kept.
+
+    Raises
+    ------
+    UsageError
+    """
+    if kept == made:
+        return
+    raise UsageError(
+        "E_USAGE",
+        path=path,
+        found="--resume with --fold {}/{}, and a training with other cases to tune on".format(*fold),
+        expected="the fold, the seed and the cases that the training began with",
+        not_done="the training did not go on",
+        remedy="Leave out --fold: the training keeps its own. For another fold choose another model folder.",
+    )
 
 
 def _folded(split: dict[str, str], dataset: Dataset, fold: Fold, seed: int) -> dict[str, str]:

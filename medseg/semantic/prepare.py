@@ -18,18 +18,20 @@ from medseg.planning import read_case
 from medseg.progress import Pace, Steps
 
 
-def prepare_steps(cases: tuple[CasePaths, ...], spec: InputSpec, folder: Path) -> Steps[None]:
-    """Prepare every case that is not yet in `folder`.
+def prepare_steps(cases: tuple[CasePaths, ...], spec: InputSpec, folder: Path, *, resume: bool = False) -> Steps[None]:
+    """Prepare every case; what an earlier training has left in `folder` may be of other labels or another plan.
 
     Parameters
     ----------
     cases : tuple of CasePaths
     spec : InputSpec
     folder : Path
+    resume : bool
+        Go on with that training: only what is not yet in `folder` is prepared.
     """
     pace = Pace("preparing the cases", len(cases))
     for done, case in enumerate(cases, 1):
-        if not (folder / f"{case.id}.labels.npy").exists():
+        if not resume or not (folder / f"{case.id}.labels.npy").exists():
             case_store.store(prepared(case, spec), folder)
         yield pace.at(done)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from medseg.io.dataset import Dataset
 from medseg.learn.cases import Case, load_part
-from medseg.learn.split import make_split, read_split, write_split
+from medseg.learn.split import check_fold, make_split, read_split, write_split
 from medseg.learn.weights import as_tensors
 from medseg.models.bundle import save_bundle
 from medseg.nets.device import choose
@@ -62,7 +62,7 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     # the plan, too, must not know the cases that are kept for the score
     used = replace(dataset, cases=tuple(c for c in dataset.cases if split.get(c.id) in ("train", "val")))
     plan = yield from _plan(used, folder, options, device)
-    yield from prepare_steps(used.cases, plan.input, folder / "cases")
+    yield from prepare_steps(used.cases, plan.input, folder / "cases", resume=options.resume)
     training, tuning = (load_part(split, part, folder / "cases") for part in ("train", "val"))
     network, last = yield from _learn(training, tuning, plan, folder, options)
     cleaning = yield from choose_postprocessing(network, tuning, plan, device=device)
@@ -78,11 +78,14 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
 
 def _split(dataset: Dataset, folder: Path, options: TrainOptions) -> dict[str, str]:
     path = folder / "split.csv"
-    if options.resume and path.exists():
-        return read_split(path)
+    kept = read_split(path) if options.resume and path.exists() else None
+    if kept is not None and options.fold is None:
+        return kept
     split = make_split(
         dataset, held_out=options.held_out, validation=options.validation, seed=options.seed, fold=options.fold
     )
+    if kept is not None and options.fold is not None:
+        check_fold(kept, split, options.fold, path)
     write_split(split, path)
     return split
 

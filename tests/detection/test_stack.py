@@ -7,6 +7,7 @@ import pytest
 import torch
 from detection.bright_parts import BrightParts, card
 
+from medseg.detection import paste
 from medseg.detection.found import Found, Part
 from medseg.detection.paste import pasted_steps
 from medseg.detection.segment import DetectOptions, segment_detections_steps
@@ -87,6 +88,29 @@ def test_a_missed_slice_is_filled():
     assert np.array_equal(np.delete(array, 9, axis=0), np.delete(labels, 9, axis=0))
 
 
+def in_pieces(section):
+    """Return a section as it is where every tile cut it: left and right half are parts of their own."""
+    (part,) = section.parts
+    half = part.grid.shape[1] // 2
+    left = Part(part.start, part.stop - np.array([0, part.grid.shape[1] - half]), part.grid[:, :half])
+    right = Part(part.start + np.array([0, half]), part.stop, part.grid[:, half:])
+    return replace(section, parts=(left, right))
+
+
+@pytest.mark.parametrize("missed", [None, 9])
+def test_sections_that_no_tile_saw_whole_are_put_together_like_others(missed):
+    labels = balls((20, 20, 20), (1.0, 1.0, 1.0), [(10, 10, 10)], 7.0)
+    slices = [[in_pieces(f) for f in own] for own in sections_of(labels)]
+    if missed is not None:
+        slices[missed] = []
+    found = linked(slices, (20, 20), (1.0, 1.0, 1.0))
+    assert len(found) == 1
+    array = drawn(found, labels.shape)
+    kept = [k for k in range(20) if k != missed]
+    assert np.array_equal(array[kept], labels[kept])
+    assert np.count_nonzero(array[9] != labels[9]) <= 12
+
+
 def test_a_slice_that_is_missed_is_not_bridged_where_slices_are_far_apart():
     slices = sections_of(balls((20, 20, 20), (1.0, 1.0, 1.0), [(10, 10, 10)], 7.0))
     slices[9] = []
@@ -147,6 +171,32 @@ def test_a_look_at_a_stack_can_end_early():
     assert not found.instances.array[10:].any()
     assert found.instances.array[:10].any()
     assert "W_PARTIAL" in {n.code for n in found.warnings}
+
+
+def ended_at(steps, phase):
+    """Ask for what is finished at the first step of a phase."""
+    asked = False
+    try:
+        while True:
+            step = next(steps)
+            if step.phase == phase and not asked:
+                asked = True
+                steps.throw(FinishEarly())
+    except StopIteration as end:
+        assert asked
+        return end.value
+
+
+@pytest.mark.parametrize("phase", ["joining the slices", "joining the tiles", "drawing the objects"])
+def test_asked_to_end_early_when_all_is_seen_it_gives_the_whole(phase, monkeypatch):
+    monkeypatch.setattr(paste, "_REPORTED", 1)
+    volume, _ = stack()
+    flat = Volume(volume.array[:, 12], image_grid(volume.grid.shape[1:], (1.0, 1.0), "um"), ("cells",))
+    image = flat if phase == "joining the tiles" else volume
+    found = ended_at(steps_for(image, diameter=20.0), phase)
+    whole = finish(steps_for(image, diameter=20.0))
+    assert np.array_equal(found.instances.array, whole.instances.array)
+    assert found.warnings == whole.warnings
 
 
 def test_a_flat_image_is_refused_by_a_detector_of_volumes():

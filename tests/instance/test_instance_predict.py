@@ -132,6 +132,23 @@ def test_a_stack_of_far_slices_is_seen_from_above_only_and_not_filled_in(card):
     assert np.abs(maps.array[4]).max() == 0.0
 
 
+class Overflowing(Painter):
+    """Overflows in half precision wherever it sees something bright."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        spoiled = torch.is_autocast_enabled("cpu") and bool((x > 0.5).any())
+        return super().forward(x) * (torch.inf if spoiled else 1.0)
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_what_happened_at_one_slice_of_a_stack_is_told_once(card, tta):
+    balls = stack_of_balls((6.0, 1.0, 1.0))
+    array = np.concatenate([balls.array, np.zeros_like(balls.array[:, :2])], axis=1)  # nothing in the last slices
+    volume = Volume(array, image_grid(array.shape[1:], balls.grid.spacing, "um"))
+    maps = maps_of(volume, Overflowing(), card, diameter=32.0, half=True, tta=tta)
+    assert [n.code for n in maps.warnings] == ["W_PRECISION_FALLBACK"]
+
+
 def test_one_image_gives_the_same_maps_every_time_and_reports_progress(trained_on_cells, cells, card):
     network = load_network(load_bundle(trained_on_cells))
     volume = read(cells / "images" / "c03.png")

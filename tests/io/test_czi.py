@@ -1,5 +1,7 @@
 """CZI: scenes, mosaics, stacks, compressions; and what a damaged or foreign file is told."""
 
+import struct
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -79,6 +81,25 @@ def test_a_mosaic_is_put_together_where_the_stage_was_and_its_previews_are_left_
     assert (array[9:, :8] == 0).all()
 
 
+def test_what_no_tile_covers_is_told_and_overlaps_hide_nothing_of_it(path):
+    values = STACK[0, 0, 0]  # 9 x 11
+    places = {"M": 0, "X": 0, "Y": 0}, {"M": 1, "X": 8, "Y": 2}, {"M": 2, "X": 8, "Y": 2}
+    write_czi(path, [WrittenTile(values, place | {"C": c}) for c in (0, 1) for place in places])
+    bare = 11 * 19 - (2 * 9 * 11 - 7 * 3)
+    (notice,) = probe(path).warnings
+    assert notice.code == "W_CHUNKS_MISSING"
+    assert f"{100 * bare / (11 * 19):.2g} % of the image" in notice.text
+    assert read(path).warnings == (notice,)
+
+
+def test_a_channel_with_fewer_tiles_than_the_others_is_told_only_where_it_is_read(path):
+    values = STACK[0, 0, 0]
+    whole = [WrittenTile(values, {"X": x, "Y": 0, "C": 0, "M": m}) for m, x in enumerate((0, 9))]
+    write_czi(path, [*whole, WrittenTile(values, {"X": 0, "Y": 0, "C": 1, "M": 0})])
+    assert [w.code for w in read(path).warnings] == ["W_CHUNKS_MISSING"]
+    assert read(path, channel="DAPI").warnings == ()
+
+
 def split_halves(values):
     low_first = values.astype("<u2").tobytes()
     return low_first[0::2] + low_first[1::2]
@@ -126,6 +147,14 @@ def doubled(values):
     return imagecodecs.jpegxr_encode(np.tile(values, (2, 2)))
 
 
+def grown(values):
+    """Pack a picture whose own header, behind that of its container, tells of far more lines and columns."""
+    packed = bytearray(imagecodecs.jpegxr_encode(values, level=1.0))
+    at = packed.index(b"WMPHOTO") + 12
+    packed[at : at + 4] = struct.pack(">HH", 65_535, 65_535)
+    return bytes(packed)
+
+
 SPOILED = {
     "no such slice": (lambda t: t[:-1], "E_INPUT_UNREADABLE", "no tile for time 0, channel 1, slice 2"),
     "phases": (lambda t: [*t, zoomed(t[0])], "E_DIMENSIONS_UNSUPPORTED", "several phases"),
@@ -145,6 +174,14 @@ SPOILED = {
         lambda t: [WrittenTile(t[0].values.astype(np.uint8), t[0].start), *t[1:]], "E_INPUT_FORMAT", "types [0, 1]"
     ),
     "nothing": (lambda t: [], "E_INPUT_EMPTY", "without images"),
+    "channels far apart": (
+        lambda t: [*t, WrittenTile(t[0].values, t[0].start | {"C": 2_000_000_000})],
+        "E_DIMENSIONS_UNSUPPORTED",
+        "3 of 2000000001 channels",
+    ),
+    "a picture larger than its container says": (
+        lambda t: [WrittenTile(x.values, x.start, 4, grown) for x in t], "E_INPUT_UNREADABLE", "cannot be unpacked"
+    ),
     "far apart": (
         lambda t: [*t, WrittenTile(t[0].values, t[0].start | {"X": 2_000_000_000})], "E_TOO_LARGE", "in memory"
     ),

@@ -72,6 +72,14 @@ def test_another_library_sees_the_same_values_sizes_and_lengths(path):
     np.testing.assert_allclose(steps, read(path, series="0", frame=0).grid.spacing)
 
 
+def test_a_name_that_never_ends_is_not_repeated_for_each_image_below_it(path):
+    write_lif(path, [WrittenImage("n" * 100_000, TILES, "myx", LENGTHS)])
+    with pytest.raises(SeriesAmbiguousError) as caught:
+        probe(path)
+    assert len(caught.value.choices) == 3
+    assert max(len(about) for _, about in caught.value.choices) < 300
+
+
 def test_lengths_that_are_not_stored_make_pixels(path):
     volume = read(write_lif(path, [image(STACK[0], "czyx", lengths={})]))
     assert volume.grid.unit == "px"

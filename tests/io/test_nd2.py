@@ -1,5 +1,6 @@
 """ND2, through the extra: positions, loops, colours; and what holds where a plane or the extra is missing."""
 
+import struct
 import sys
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_a_missing_plane_is_never_read_as_background(path):
     write_nd2(path, PLANES[:3], {"Z": 3}, names=NAMES, left_out=(1,))
     with pytest.raises(MedsegError, match="no plane number 2"):
         read(path)
+
+
+def test_more_channels_than_any_image_has_are_refused_before_they_are_named(path):
+    whole = write_nd2(path, PLANES[:3], {"Z": 3}, names=NAMES).read_bytes()
+    name = "uiComp\0".encode("utf-16-le")
+    path.write_bytes(whole.replace(name + struct.pack("<I", 2), name + struct.pack("<I", 5_000_000)))
+    with pytest.raises(MedsegError, match="5000000 values per pixel"):
+        probe(path)
 
 
 def test_a_cut_file_is_never_read(path):

@@ -117,6 +117,17 @@ def test_names_are_numbered_in_their_order_over_all_tables(tmp_path):
         names_in_tables([many])
 
 
+def test_numbers_of_thousands_of_digits_are_refused_in_words(tmp_path):
+    with pytest.raises(InputError, match=r"the object '1111.* in line 2") as caught:
+        names_in_tables([a_table(tmp_path, f"label,class\n{'1' * 5000},cell\n")])
+    assert len(str(caught.value)) < 1000
+    with pytest.raises(InputError, match="the class '1111"):
+        read_object_classes(a_table(tmp_path, f"label,class\n1,{'1' * 5000}\n"), label_map(), NAMES)
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"1" * 5000: "cell"}}))
+    with pytest.raises(InputError, match="a whole number from 0 to 65535"):
+        find_pairs(data_set(tmp_path, "a"))
+
+
 def data_set(root, *names):
     for folder in ("images", "labels", "classes"):
         (root / folder).mkdir(exist_ok=True)

@@ -41,6 +41,17 @@ def test_a_slice_distance_that_another_program_left_out_is_not_invented(tmp_path
     assert (read.grid.unit, codes(read)) == ("px", ["W_SPACING_UNTRUSTED"])
 
 
+@pytest.mark.parametrize("choice", [{"frame": 1}, {"series": "1"}])
+def test_a_page_that_is_chosen_keeps_its_own_pixel_size(tmp_path, choice):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for size, per_cm in ((40, 40_000), (10, 10_000)):
+            values = np.ones((size, size), np.uint8)
+            file.write(values, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", metadata=None)
+    read = read_tiff(tmp_path / "a.tif", ReadOptions(**choice))
+    assert read.grid.shape == (10, 10)
+    np.testing.assert_allclose(read.grid.spacing, (1.0, 1.0))
+
+
 @pytest.mark.parametrize("unit", ["pixel", "inch", "furlong", ""])
 def test_a_unit_that_is_no_microscopes_gives_pixels(tmp_path, unit):
     read = read_tiff(imagej(tmp_path / "a.tif", "slices=6", f"unit={unit}", "spacing=2"), PLAIN)

@@ -110,6 +110,15 @@ def test_a_scan_that_is_stopped_while_deciding_is_whole(long_scan, whole_and_mod
     assert not partial(part.warnings)
 
 
+@pytest.mark.parametrize("way", ["components", "watershed"])
+def test_a_scan_whose_objects_are_being_separated_is_whole(long_scan, whole_and_model, way):
+    whole, model = whole_and_model
+    options = SegmentOptions(split=way)
+    part = stopped_at(segment_steps(long_scan, model, options), "examining objects", 1)
+    np.testing.assert_array_equal(part.labels.array, whole.labels.array)
+    assert len(part.instances.segments) == len(finish(segment_steps(long_scan, model, options)).instances.segments) > 1
+
+
 def discs(shape, pitch, radius):
     image = np.zeros(shape, np.float32)
     places = np.indices(shape)

@@ -124,6 +124,18 @@ def test_of_images_and_time_points_in_one_file_the_user_chooses(make_napari_view
     assert told == []
 
 
+def test_time_points_that_no_list_can_hold_are_told_instead(make_napari_viewer_proxy, tmp_path, told):
+    from czi_phantom import WrittenTile, write_czi
+
+    tile = np.ones((9, 11), np.uint16)
+    tiles = [WrittenTile(tile, {"X": 0, "Y": 0, "T": t}) for t in (0, 2_000_000_000)]
+    viewer = make_napari_viewer_proxy()
+    assert viewer.open(str(write_czi(tmp_path / "film.czi", tiles)), plugin="medseg") == []
+    (words,) = told
+    assert "2000000001 time points" in words
+    assert not any("time point" in name for name in viewer.window.dock_widgets)
+
+
 def test_labels_in_a_folder_keep_the_names_of_their_classes(make_napari_viewer_proxy, tmp_path, monkeypatch):
     labels = LabelMap(np.ones((4, 5, 6), np.uint8), image_grid((4, 5, 6), (2.0, 1, 1), "um"), {1: "nucleus"})
     write(labels, tmp_path / "a_labels.ome.zarr")

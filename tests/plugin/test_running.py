@@ -122,7 +122,7 @@ def test_a_swarm_of_steps_does_not_pile_up_in_the_window(bar, qtbot, monkeypatch
         bar.start(lambda: counting(total=3000), what="Counting")
     assert caught.args == [3000]
     assert deepest == 1
-    assert 1 < len(shown) < 3000
+    assert 1 <= len(shown) < 3000  # all others may come, and be outdated, while the first is drawn
 
 
 def test_an_error_of_medseg_is_shown_with_code_and_sentence(bar, qtbot, monkeypatch):

@@ -12,6 +12,7 @@ from tests_support import dice
 from medseg.errors import InputError, UsageError
 from medseg.io.dataset import find_pairs
 from medseg.io.read import read, read_labels
+from medseg.io.write import write
 from medseg.learn.split import read_split
 from medseg.models.bundle import load_bundle
 from medseg.pipeline import load_model, segment_steps
@@ -69,6 +70,43 @@ def test_a_training_killed_and_resumed_gives_the_same_curve_and_weights(trained,
     assert [r["loss"] for r in ours] == [r["loss"] for r in whole]
     again, once = load_bundle(tmp_path / "balls").tensors, load_bundle(trained).tensors
     assert all(np.array_equal(again[name], once[name]) for name in once)
+
+
+def begun(data, out, options, *, phase="training"):
+    """Begin a training and stop it at the first step of a phase."""
+    steps = train_steps(find_pairs(data), out, options=options)
+    next(step for step in steps if step.phase.startswith(phase))
+    steps.close()
+
+
+def test_a_training_that_begins_anew_learns_from_the_labels_and_the_plan_as_they_are_now(trained, data_set, tmp_path):
+    plan = Plan.model_validate_json((trained.with_name("balls.training") / "plan.json").read_text())
+    data, out = shutil.copytree(data_set, tmp_path / "data"), tmp_path / "balls"
+    options = TrainOptions("balls", epochs=2, device="cpu", threads=1, plan=plan)
+    begun(data, out, options)
+    cases = tmp_path / "balls.training/cases"
+    first = np.load(cases / "case_0.labels.npy")
+    labels = read_labels(data / "labels/case_0.nii.gz")
+    write(replace(labels, array=np.where(labels.array == 1, 2, labels.array)), data / "labels/case_0.nii.gz")
+    begun(data, out, options)
+    assert (first == 1).any()
+    assert not (np.load(cases / "case_0.labels.npy") == 1).any()
+    coarse = plan.model_copy(update={"input": plan.input.model_copy(update={"spacing": (2.0, 2.4, 4.0)})})
+    begun(data, out, replace(options, plan=coarse))
+    assert all(
+        abs(2 * n - m) <= 2 for n, m in zip(np.load(cases / "case_0.labels.npy").shape, first.shape, strict=True)
+    )
+
+
+def test_a_training_goes_on_with_its_own_fold_only(trained, data_set, tmp_path):
+    plan = Plan.model_validate_json((trained.with_name("balls.training") / "plan.json").read_text())
+    options = TrainOptions("balls", epochs=2, device="cpu", threads=1, plan=plan, fold=(1, 2))
+    begun(data_set, tmp_path / "balls", options, phase="epoch 1")
+    again = replace(options, plan=None, resume=True)
+    with pytest.raises(UsageError, match="--fold 2/2"):
+        finish(train_steps(find_pairs(data_set), tmp_path / "balls", options=replace(again, fold=(2, 2))))
+    folder = finish(train_steps(find_pairs(data_set), tmp_path / "balls", options=again))
+    assert load_bundle(folder).card.training["fold"] == "1/2"
 
 
 @pytest.fixture
