@@ -2,7 +2,7 @@
 
 Run: ``PYTHONPATH=. python benchmarks/gpu_check.py [--device auto] [--minutes 1]``. Takes what is there: CUDA, Apple's
 MPS, else the CPU alone, and then says so. Ends with exit code 1 where the labels of device and CPU differ in more than
-one voxel in a thousand, or where the training has learned nothing.
+one voxel in a thousand, or where a graphics card has learned nothing. What a CPU learns is told and not judged.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 from side_by_side import describe
 
 MOST_DIFFERENT = 1e-3
-LEAST_DICE = 0.1
-"""A busy CPU comes to about 0.25 in a minute, a graphics card far higher, a network that learned nothing to 0."""
+LEAST_DICE = 0.5
+"""A network that learned nothing comes to 0. It is asked of a graphics card only: two busy cores came to 0.13 in a
+minute, not through their first epoch."""
 N_SCANS = 10
 UNSEEN = 1000
 
@@ -72,7 +73,8 @@ def trained(folder: Path, device: str, minutes: float) -> Path:
     pace = facts["epoch"] * plan["samples_per_epoch"] / (60 * minutes)
     patch = " x ".join(str(n) for n in card.input.patch)
     print(f"trained {facts['epoch']:.0f} epochs in {took:.0f} s, preparation and scoring included")
-    print(f"{pace:.2f} patches of {patch} voxels a second, loss {facts['loss']:.3f}")
+    # the clock ends the last epoch early, and it counts as a whole one
+    print(f"at most {pace:.2f} patches of {patch} voxels a second, loss {facts['loss']:.3f}")
     for score in card.scores:
         print("scores on scans kept back: " + ", ".join(f"{name} {value:.3f}" for name, value in score.values.items()))
     return model
@@ -107,9 +109,16 @@ def compared(folder: Path, device: str) -> int:
         dice = mean_dice(answer.labels, truth)
         ratio, pace = reference.seconds / answer.seconds, answer.tiles / answer.seconds
         print(f"{name:<12}{answer.seconds:>9.2f}{pace:>9.1f}{ratio:>8.1f}{unlike:>19.6f}{dice:>8.3f}")
-        good = good and unlike <= MOST_DIFFERENT and dice >= LEAST_DICE
-    print("\nAll agree." if good else "\nNOT GOOD: the labels differ, or the training has learned nothing.")
+        good = good and unlike <= MOST_DIFFERENT and (device == "cpu" or dice >= LEAST_DICE)
+    print(verdict(good=good, device=device))
     return 0 if good else 1
+
+
+def verdict(*, good: bool, device: str) -> str:
+    if device == "cpu":
+        agreed = "All agree." if good else "NOT GOOD: the labels differ."
+        return f"\n{agreed} What was learned is not judged on a CPU."
+    return "\nAll agree." if good else "\nNOT GOOD: the labels differ, or the training has learned nothing."
 
 
 def predicted(folder: Path, volume: Any, device: str, backend: str) -> Answer:

@@ -116,11 +116,13 @@ def case(folder: Path, made: dict[str, Any], weights: dict[str, torch.Tensor], b
     save_model(model, made, weights, by_torch)
     engine = predictor()
     engine.initialize_from_trained_model_folder(str(model), use_folds=(0,), checkpoint_name="checkpoint_final.pth")
+    tiles: list[int] = []
+    engine.network.register_forward_pre_hook(lambda _, given: tiles.append(len(given[0])))
     begin = perf_counter()
     engine.predict_from_files_sequential(
         [[str(folder / "ct_0000.nii.gz")]], [str(folder / "peer")], save_probabilities=False, overwrite=True
     )
-    return {"wall_prediction": perf_counter() - begin}
+    return {"wall_prediction": perf_counter() - begin, "tiles": sum(tiles)}
 
 
 def save_model(model: Path, made: dict[str, Any], weights: dict[str, torch.Tensor], by_torch: bool) -> None:

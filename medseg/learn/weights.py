@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from medseg.errors import ModelError
 from medseg.models.bundle import Bundle, Tensors
@@ -46,13 +50,22 @@ def _check_size(bundle: Bundle) -> None:
     """Refuse a card whose network has more weights than there are, before room is made for them."""
     card = bundle.card
     try:
-        with torch.device("meta"):  # shapes without numbers
+        with torch.device("meta"), _NoDrawing():  # shapes without numbers
             sketch = build(card.architecture, shape=shape_of(card))
     except RuntimeError:
         return  # a network that computes while it is built; the bounds of its options keep it small
     needed, stored = sum(p.numel() for p in sketch.parameters()), sum(t.size for t in bundle.tensors.values())
     if needed > stored:
         raise _misfit(bundle, f"{stored:,} weights", f"the {needed:,} of the card's network")
+
+
+class _NoDrawing(TorchFunctionMode):
+    """Leaves out the drawing of first weights, which loads all of torch's compiler for tensors without numbers."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
 
 
 def as_tensors(network: nn.Module) -> Tensors:

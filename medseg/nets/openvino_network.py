@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from medseg.nets.tiled import all_finite
+
 Precision = Literal["f32", "bf16"]
 LIMITS: dict[Precision, tuple[float, float]] = {"f32": (0.9999, 1e-3), "bf16": (0.98, 0.05)}
 """Least share of equal labels on the check tile, and largest difference of an answer relative to the largest answer."""
@@ -122,11 +124,12 @@ class OpenVinoNetwork(nn.Module):
         if self.problem:
             return self.network(tiles)
         try:
-            answers = torch.cat([self._answer(tile[None]) for tile in tiles])
+            found = [self._answer(tile[None]) for tile in tiles]
+            answers = found[0] if len(found) == 1 else torch.cat(found)
         except (DisagreementError, RuntimeError) as problem:
             self.problem = _in_short(problem)
             return self.network(tiles)
-        if not torch.isfinite(answers).all():
+        if not all_finite(answers):
             self.problem = "it answered with values that are not numbers"
             return self.network(tiles)
         return answers

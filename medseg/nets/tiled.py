@@ -117,7 +117,8 @@ def _run(network: nn.Module, image: Floats, options: TileOptions, rung: _Rung) -
             tiles = torch.stack([source[(slice(None), *box)] for box in boxes]).to(rung.device)
             answers = (yield from _answer(network, tiles, options, rung, pace.at(done))).to(rung.sums_on)
             for box, answer in zip(boxes, answers, strict=True):
-                sums[(slice(None), *box)] += answer * window
+                sums[(slice(None), *box)].addcmul_(answer, window)  # no map of the weighted answer is made
+            del answer, answers  # else they lie beside the next ones
             done += len(group)
             yield pace.at(done)
     except FinishEarly:
@@ -157,13 +158,13 @@ def stopped_notice(done: int, total: int, what: str) -> Notice:
 def _answer(network: nn.Module, tiles: Tensor, options: TileOptions, rung: _Rung, step: Progress) -> Steps[Tensor]:
     """Return what the network says of some tiles, pausing with `step` between mirrored looks."""
     answer = yield from _mirrored(network, tiles, options.mirror_axes, half=rung.half, step=step)
-    if torch.isfinite(answer).all():
+    if all_finite(answer):
         return answer
     if rung.half:
         rung.half = False
         rung.notices.append(Notice("W_PRECISION_FALLBACK", "half precision overflowed; continued in float32"))
         answer = yield from _mirrored(network, tiles, options.mirror_axes, half=False, step=step)
-        if torch.isfinite(answer).all():
+        if all_finite(answer):
             return answer
     raise OutputError(
         "E_OUTPUT_NONFINITE",
@@ -187,7 +188,19 @@ def _mirrored(network: nn.Module, tiles: Tensor, axes: tuple[int, ...], *, half:
         answer = (answer.flip(dims) if dims else answer).float()
         total = answer if total is None else total + answer
     assert total is not None
-    return total / len(flips)
+    return total if len(flips) == 1 else total / len(flips)
+
+
+def all_finite(values: Tensor) -> bool:
+    """Tell whether every value is a number, mostly by one sum: one that is not makes the sum so too.
+
+    Examples
+    --------
+    >>> all_finite(torch.tensor([1.0, 2.0])), all_finite(torch.tensor([1.0, float("-inf"), float("inf")]))
+    (True, False)
+    """
+    # the sum of numbers may overflow as well: only then each is looked at
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _step_down(rung: _Rung, problem: BaseException) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from medseg.errors import OutputError, ResourceError
-from medseg.nets.tiled import TileOptions, predict_maps
+from medseg.nets.tiled import TileOptions, all_finite, predict_maps
 from medseg.progress import finish
 
 CPU = torch.device("cpu")
@@ -125,3 +125,16 @@ def test_an_answer_that_is_not_a_number_never_becomes_background():
     with pytest.raises(OutputError) as refusal:
         finish(predict_maps(NotANumber(), np.ones((1, 8, 8), np.float32), options=TileOptions((8, 8), 2), device=CPU))
     assert refusal.value.code == "E_OUTPUT_NONFINITE"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_one_value_that_is_not_a_number_is_seen_among_many(bad):
+    values = torch.zeros(3, 50)
+    values[1, 7] = bad
+    assert not all_finite(values)
+
+
+def test_numbers_whose_sum_overflows_are_still_numbers():
+    values = torch.full((4,), 3e38)
+    assert torch.isinf(values.sum())
+    assert all_finite(values)
