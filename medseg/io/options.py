@@ -44,8 +44,8 @@ class ReadOptions:
 class SeriesInfo:
     """One series of a DICOM folder, or one image of a file that holds several.
 
-    Its key for `ReadOptions.series`, and a description: without patient data for DICOM, and the name that a person gave the
-    image for files of microscopes.
+    Its key for `ReadOptions.series`, and a description: for DICOM without patient data, for files of microscopes
+    the name that a person gave the image.
     """
 
     key: str
