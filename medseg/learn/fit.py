@@ -137,17 +137,25 @@ def fit(
         start = monotonic()
         mean_loss = _one_epoch(state, wrapped, objective, batches(state.epoch), settings, fabric, start)
         state.epoch += 1
-        seconds, scores = first_says(fabric, monotonic() - start), dict[str, float]()
-        if state.epoch % settings.validate_every == 0 or _progress(state, settings, seconds) >= 1.0:
-            scores = score(state.average) if fabric.is_global_zero else {}
-            seconds = first_says(fabric, monotonic() - start)
-        state.elapsed += seconds  # the time of scoring counts, so that none ends the training without a score
+        scores, seconds = _scored(state, score, settings, fabric, start)
+        state.elapsed += seconds
         if fabric.is_global_zero:
             checkpoint.save(_as_data(state, settings), state_file)
         rate = float(optimiser.param_groups[0]["lr"])
         progress = _progress(state, settings, 0.0)
         yield EpochReport(state.epoch, progress, seconds, rate, mean_loss, scores)
     return state.average
+
+
+def _scored(
+    state: _State, score: Scorer, settings: FitSettings, fabric: Fabric, start: float
+) -> tuple[dict[str, float], float]:
+    """Return the scores of this epoch where they are due, as at the end always, and the seconds since `start`."""
+    seconds = first_says(fabric, monotonic() - start)
+    if state.epoch % settings.validate_every != 0 and _progress(state, settings, seconds) < 1.0:
+        return {}, seconds
+    scores = score(state.average) if fabric.is_global_zero else {}
+    return scores, first_says(fabric, monotonic() - start)  # the time of scoring counts
 
 
 def _one_epoch(
