@@ -114,6 +114,18 @@ def named(steps: Steps[T], phase: str) -> Steps[T]:
     >>> next(named(count(), "counting 1 cell")).phase
     'counting 1 cell'
     """
+    return (yield from retold(steps, lambda step: replace(step, phase=phase)))
+
+
+def retold(steps: Steps[T], tell: Callable[[Progress], Progress]) -> Steps[T]:
+    """Pass work on, with something else told of each of its steps.
+
+    Parameters
+    ----------
+    steps : generator
+    tell : callable
+        Returns what is told instead.
+    """
     try:
         while True:
             try:
@@ -121,7 +133,7 @@ def named(steps: Steps[T], phase: str) -> Steps[T]:
             except StopIteration as stop:
                 result: T = stop.value
                 return result
-            yield replace(step, phase=phase)
+            yield tell(step)
     finally:
         steps.close()
 

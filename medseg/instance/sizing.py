@@ -17,7 +17,7 @@ from medseg.instance.loss import N_CLASSES
 from medseg.instance.scale import CLOSE_ENOUGH, equivalent_diameters, usual_diameter, zoom_for
 from medseg.instance.targets import BOUNDARY_WIDTH, relative_spacing
 from medseg.ops.reorient import cropped
-from medseg.progress import Progress, Steps
+from medseg.progress import Progress, Steps, retold
 from medseg.volume import Volume
 
 Seen = tuple[Volume, tuple[Notice, ...]]
@@ -163,13 +163,7 @@ def _bounded(diameter: float, zoom: float) -> Notice:
 
 def watched(steps: Steps[_T], step: Progress) -> Steps[_T]:
     """Run work to its end or not at all, pausing with the same `step` after each of its own."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
-        yield step
+    return (yield from retold(steps, lambda _: step))
 
 
 def samples_of(image: Volume, n_axes: int) -> list[Volume]:
