@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from medseg.errors import Notice, OutputError, ResourceError
-from medseg.ops.tiles import gaussian, starts
+from medseg.nets.sums import Sums
+from medseg.ops.slab import Slab
+from medseg.ops.tiles import outer_axis, rows_along, starts
 from medseg.progress import FinishEarly, Pace, Progress, Steps
 
 Floats = npt.NDArray[np.float32]
-SURE = 20.0
-"""Logit of the background, the first channel, where a run that was stopped has not looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class _Rung:
 def predict_maps(
     network: nn.Module, image: Floats, *, options: TileOptions, device: torch.device
 ) -> Steps[tuple[Floats, tuple[Notice, ...]]]:
-    """Apply a network to an image of any size, tile by tile.
+    """Apply a network to an image of any size, tile by tile, and keep all of its answer.
 
     Parameters
     ----------
@@ -87,60 +88,120 @@ def predict_maps(
     ResourceError
         If the memory does not suffice even tile by tile on the CPU.
     """
+    kept: list[Floats] = []
+
+    def take(slab: Slab) -> None:
+        kept[:] = [np.ascontiguousarray(slab.finished)]
+
+    notices = yield from _predicted(network, image, options, device, take, axis=None)
+    return kept[0], notices
+
+
+def predict_slabs(
+    network: nn.Module, image: Floats, *, options: TileOptions, device: torch.device, take: Callable[[Slab], object]
+) -> Steps[tuple[Notice, ...]]:
+    """Apply a network as `predict_maps` does, but hand on each part of the maps once it is finished, and forget it.
+
+    Memory is needed for one row of tiles instead of the whole image.
+
+    Parameters
+    ----------
+    network, image, options, device
+        As for `predict_maps`.
+    take : callable
+        Is given one `Slab` after the other, which together are the whole maps. One that starts at 0 begins anew: what
+        was taken before is void, since memory ran out and the work was begun again.
+
+    Returns
+    -------
+    tuple of Notice
+        As of `predict_maps`.
+    """
+    return (yield from _predicted(network, image, options, device, take, axis=outer_axis(image.shape[1:], options.patch)))
+
+
+def _predicted(
+    network: nn.Module,
+    image: Floats,
+    options: TileOptions,
+    device: torch.device,
+    take: Callable[[Slab], object],
+    *,
+    axis: int | None,
+) -> Steps[tuple[Notice, ...]]:
     rung = _Rung(device, device, options.batch, options.half)
     padded, inner = _padded(image, options.patch)
+    hand_on = take if padded is image else _cutting(take, inner, padded.shape[1:])
     while True:
         try:
-            maps = yield from _run(network, padded, options, rung)
-            break
+            yield from _run(network, padded, options, rung, hand_on, axis)
         except (torch.OutOfMemoryError, MemoryError) as problem:
             _step_down(rung, problem)
-    return np.ascontiguousarray(maps[(slice(None), *inner)]), tuple(rung.notices)
+        else:
+            return tuple(rung.notices)
+
+
+def _cutting(
+    take: Callable[[Slab], object], inner: tuple[slice, ...], shape: tuple[int, ...]
+) -> Callable[[Slab], object]:
+    """Return what takes the slabs of a padded image and hands on those of the image itself."""
+
+    def cut_back(slab: Slab) -> None:
+        box, start, count = list(inner), slab.start, slab.count
+        if inner[slab.axis] == slice(0, shape[slab.axis]):
+            box[slab.axis] = slice(0, count)
+        else:  # smaller than the patch along this axis: all of it is one slab
+            count = box[slab.axis].stop - box[slab.axis].start
+        take(Slab(np.ascontiguousarray(slab.maps[(slice(None), *box)]), slab.axis, start, count))
+
+    return cut_back
 
 
 @torch.inference_mode()
-def _run(network: nn.Module, image: Floats, options: TileOptions, rung: _Rung) -> Steps[Floats]:
+def _run(
+    network: nn.Module,
+    image: Floats,
+    options: TileOptions,
+    rung: _Rung,
+    take: Callable[[Slab], object],
+    axis: int | None,
+) -> Steps[None]:
     network = network.to(rung.device).eval()
     shape = image.shape[1:]
     axis_starts = [starts(n, p, options.overlap) for n, p in zip(shape, options.patch, strict=True)]
-    places = list(product(*axis_starts))
-    factors = [torch.from_numpy(gaussian(p)).to(rung.sums_on) for p in options.patch]
-    window = _outer(factors)
-    sums = torch.zeros((options.n_out, *shape), dtype=torch.float32, device=rung.sums_on)
+    sums = Sums(
+        options.n_out,
+        axis_starts=axis_starts,
+        patch=options.patch,
+        axis=axis or 0,
+        depth=shape[0] if axis is None else options.patch[axis],
+        device=rung.sums_on,
+    )
     source = torch.from_numpy(image if image.flags.writeable else image.copy())
-    pace = Pace("segmenting", len(places))
-    done = 0
-    try:
-        yield pace.at(done)
-        for group in _groups(places, rung.batch):
-            boxes = [_box(place, options.patch) for place in group]
-            tiles = torch.stack([source[(slice(None), *box)] for box in boxes]).to(rung.device)
-            answers = (yield from _answer(network, tiles, options, rung, pace.at(done))).to(rung.sums_on)
-            for box, answer in zip(boxes, answers, strict=True):
-                sums[(slice(None), *box)].addcmul_(answer, window)  # no map of the weighted answer is made
-            del answer, answers  # else they lie beside the next ones
-            done += len(group)
-            yield pace.at(done)
-    except FinishEarly:
-        if done == 0:
-            raise
-    _divide_by_weights(sums, factors, axis_starts)
-    if done < len(places):
-        rung.notices.append(stopped_notice(done, len(places), "tiles"))
-    for place in places[done:]:
-        unseen = sums[(slice(None), *_box(place, options.patch))]
-        unseen.zero_()
-        unseen[0] = SURE
-    return sums.cpu().numpy()
-
-
-def _divide_by_weights(sums: Tensor, factors: list[Tensor], axis_starts: list[tuple[int, ...]]) -> None:
-    # the weights of all tiles factorise by axis, so no volume of weights is needed
-    for axis, (factor, begins) in enumerate(zip(factors, axis_starts, strict=True), start=1):
-        weight = torch.zeros(sums.shape[axis], device=sums.device)
-        for begin in begins:
-            weight[begin : begin + len(factor)] += factor
-        sums /= weight.reshape([-1 if a == axis else 1 for a in range(1, sums.ndim)])
+    total = math.prod(len(begins) for begins in axis_starts)
+    pace = Pace("segmenting", total)
+    done, stopped = 0, False
+    for row in rows_along(axis_starts, shape, axis):
+        sums.begin(row.start)
+        begun = done
+        try:
+            if done == 0:
+                yield pace.at(0)
+            for group in [] if stopped else _groups(row.places, rung.batch):
+                tiles = torch.stack([source[(slice(None), *_box(place, options.patch))] for place in group])
+                answers = yield from _answer(network, tiles.to(rung.device), options, rung, pace.at(done))
+                for place, answer in zip(group, answers.to(rung.sums_on), strict=True):
+                    sums.add(place, answer)
+                del answers  # else they lie beside the next ones
+                done += len(group)
+                yield pace.at(done)
+        except FinishEarly:
+            if done == 0:
+                raise
+            stopped = True
+        take(sums.finish(row.stop, unseen=row.places[done - begun :]))
+    if done < total:
+        rung.notices.append(stopped_notice(done, total, "tiles"))
 
 
 def stopped_notice(done: int, total: int, what: str) -> Notice:
@@ -243,10 +304,3 @@ def _box(place: tuple[int, ...], patch: tuple[int, ...]) -> tuple[slice, ...]:
 def _groups(places: list[Any], size: int) -> Iterator[list[Any]]:
     for begin in range(0, len(places), size):
         yield places[begin : begin + size]
-
-
-def _outer(factors: list[Tensor]) -> Tensor:
-    window = factors[0]
-    for factor in factors[1:]:
-        window = window[..., None] * factor
-    return window

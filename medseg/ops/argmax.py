@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import OutputError, UsageError
+from medseg.errors import UsageError
 from medseg.labels import smallest_integer_type
-from medseg.ops.compiled import kernels, over_slabs
+from medseg.ops.argmax_planes import Cells, cells, decide, winners
+from medseg.ops.slab import Slab, cut
 
 Floats32 = npt.NDArray[np.float32]
-_SLAB_BYTES = 2**24
-
-
-class Cells(NamedTuple):
-    """Per voxel of the new axis: the two old neighbours and the weight of the upper one."""
-
-    lower: npt.NDArray[np.intp]
-    upper: npt.NDArray[np.intp]
-    weight: Floats32
-
-    def at(self, index: Any) -> Cells:
-        """Return the rows of the tables at `index`, a slice or an array of indices."""
-        return Cells(self.lower[index], self.upper[index], self.weight[index])
 
 
 def labels_from_maps(maps: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -68,94 +55,87 @@ def labels_from_maps(maps: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDAr
             not_done="no labels were made",
             remedy="Give maps of shape (classes, *axes).",
         )
-    solid = np.ascontiguousarray(maps, dtype=np.float32).reshape(maps.shape[0], *(1,) * (3 - n_axes), *maps.shape[1:])
-    native = (*(1,) * (3 - n_axes), *shape)
-    loops = kernels("argmax_kernels")
-    low = _argmax(solid, loops)
-    if low.shape == native:
-        return low.reshape(shape)
-    axes = [cells(n, m) for n, m in zip(low.shape, native, strict=True)]
-    labels = np.empty(native, dtype=low.dtype)
-    if loops is None:
-        step = max(1, _SLAB_BYTES // (8 * native[1] * native[2]))
-        for z in range(0, native[0], step):
-            slab = slice(z, z + step)
-            labels[slab] = _slab(solid, low, (axes[0].at(slab), axes[1], axes[2]))
-    else:
-        tables = [table for axis in axes for table in axis]
-        over_slabs(lambda start, stop: loops.fill(solid, low, *tables, start, stop, labels), native[0])
-    return labels.reshape(shape)
+    slabs = LabelSlabs(maps.shape[1:], shape)
+    slabs.take(Slab(np.ascontiguousarray(maps, dtype=np.float32), axis=0, start=0, count=maps.shape[1]))
+    return slabs.labels
 
 
-def cells(n_old: int, n_new: int) -> Cells:
-    """Return the linear neighbours of each of `n_new` voxels among `n_old` over the same extent, clamped at the ends.
+class LabelSlabs:
+    """Labels on the native grid, decided while the maps still come in, so that they never lie in memory whole.
+
+    A native plane is decided as soon as its neighbours on both sides are finished; of what came before, one plane of
+    each map is kept.
+
+    Parameters
+    ----------
+    working, shape : (n,) ints
+        Voxels of the working and of the native grid along each axis, two or three.
 
     Examples
     --------
-    >>> cells(2, 4).weight.tolist()
-    [0.0, 0.25, 0.75, 0.0]
+    >>> slabs = LabelSlabs((2, 1), (4, 1))
+    >>> for start, maps in enumerate(([[[0.0]], [[3.0]]], [[[1.0]], [[0.0]]])):
+    ...     slabs.take(Slab(np.array(maps, np.float32), axis=0, start=start, count=1))
+    >>> slabs.labels.ravel().tolist()
+    [1, 1, 0, 0]
     """
-    place = np.clip((np.arange(n_new) + 0.5) * (n_old / n_new) - 0.5, 0, n_old - 1)
-    lower = np.floor(place).astype(np.intp)
-    weight = (place - lower).astype(np.float32)
-    carried = weight >= 1  # rounded up to the next voxel
-    lower[carried] += 1
-    weight[carried] = 0
-    return Cells(lower, np.where(weight > 0, np.minimum(lower + 1, n_old - 1), lower), weight)
+
+    def __init__(self, working: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._native = _three(shape)
+        self._axes = [cells(n, m) for n, m in zip(_three(working), self._native, strict=True)]
+        self._same = working == shape
+        self._labels: npt.NDArray[Any] = np.empty(0, np.uint8)
+        self._done = 0
+        self._last: Floats32 | None = None
+
+    @property
+    def labels(self) -> npt.NDArray[Any]:
+        """The labels, uint8 or above 256 classes uint16: whole once all slabs were taken."""
+        return self._labels.reshape(self._shape)
+
+    def take(self, slab: Slab) -> None:
+        """Decide all native planes that the slab makes decidable; one that starts at 0 begins anew.
+
+        Parameters
+        ----------
+        slab : Slab
+            Of finite logits or probabilities, the one that follows the last; of equal maps the lowest class wins.
+
+        Raises
+        ------
+        OutputError
+            If a map holds a value that is not a number.
+        """
+        n_maps = slab.maps.shape[0]
+        if slab.start == 0:
+            self._labels = np.empty(self._native, dtype=smallest_integer_type(n_maps - 1))
+            self._done, self._last = 0, None
+        maps = np.ascontiguousarray(slab.maps, dtype=np.float32).reshape(n_maps, *_three(slab.maps.shape[1:]))
+        along = self._axes[slab.axis]
+        # native planes between the last slab and this one, then those within this one
+        between = int(np.searchsorted(along.lower, slab.start))
+        end = int(np.searchsorted(along.upper, slab.stop))
+        if self._last is not None and between > self._done:
+            pair = np.concatenate([self._last, cut(maps, slab.axis, slice(0, 1))], axis=slab.axis or 1)
+            self._decide(pair, slab.axis, slab.start - 1, 2, slice(self._done, between))
+        self._decide(maps, slab.axis, slab.start, slab.count, slice(between, end))
+        self._done = end
+        self._last = cut(maps, slab.axis, slice(slab.count - 1, slab.count)).copy()
+
+    def _decide(self, maps: Floats32, axis: int, start: int, count: int, native: slice) -> None:
+        finished = (count, maps.shape[3]) if axis == 0 else (maps.shape[1], count)
+        low = winners(maps, *finished)
+        labels = self._labels[native] if axis == 0 else self._labels[..., native]
+        if self._same:
+            labels[:] = low[: finished[0], :, : finished[1]]
+            return
+        part = self._axes[axis].at(native)
+        axes = list(self._axes)
+        axes[axis] = Cells(part.lower - start, part.upper - start, part.weight)
+        decide(maps, low, (axes[0], axes[1], axes[2]), labels)
 
 
-def _argmax(maps: Floats32, loops: ModuleType | None) -> npt.NDArray[Any]:
-    labels = np.zeros(maps.shape[1:], dtype=smallest_integer_type(maps.shape[0] - 1))
-    if loops is None:
-        best = maps[0].copy()
-        bad = not np.isfinite(best).all()
-        for c in range(1, maps.shape[0]):
-            bad = bad or not np.isfinite(maps[c]).all()
-            better = maps[c] > best
-            labels[better] = c
-            np.maximum(best, maps[c], out=best)
-    else:
-        broken = np.zeros(maps.shape[1], dtype=np.uint8)
-        over_slabs(lambda start, stop: loops.argmax(maps, start, stop, labels, broken), maps.shape[1])
-        bad = bool(broken.any())
-    if bad:
-        raise OutputError(
-            "E_OUTPUT_NONFINITE",
-            found="values that are not numbers in the network's maps",
-            expected="finite maps",
-            not_done="no labels were made of them",
-            remedy="Repeat the run in full precision (float32); if that does not help, the model is damaged.",
-        )
-    return labels
-
-
-def _slab(maps: Floats32, low: npt.NDArray[Any], axes: tuple[Cells, Cells, Cells]) -> npt.NDArray[Any]:
-    z, y, x = axes
-    labels = low[np.ix_(z.lower, y.lower, x.lower)]
-    open_ = np.zeros(labels.shape, dtype=bool)
-    for corner in range(1, 8):
-        ends = (axis.upper if corner >> (2 - i) & 1 else axis.lower for i, axis in enumerate(axes))
-        open_ |= low[np.ix_(*ends)] != labels
-    k, j, i = np.nonzero(open_)
-    z, y, x = z.at(k), y.at(j), x.at(i)
-    best = _interpolated(maps[0], z, y, x)
-    found = np.zeros(k.size, dtype=low.dtype)
-    for c in range(1, maps.shape[0]):
-        value = _interpolated(maps[c], z, y, x)
-        better = value > best
-        found[better] = c
-        best[better] = value[better]
-    labels[k, j, i] = found
-    return labels
-
-
-def _interpolated(a: Floats32, z: Cells, y: Cells, x: Cells) -> Floats32:
-    def blend(first: Floats32, second: Floats32, weight: Floats32) -> Floats32:
-        return first + weight * (second - first)
-
-    def row(k: npt.NDArray[np.intp], j: npt.NDArray[np.intp]) -> Floats32:
-        return blend(a[k, j, x.lower], a[k, j, x.upper], x.weight)
-
-    near = blend(row(z.lower, y.lower), row(z.lower, y.upper), y.weight)
-    far = blend(row(z.upper, y.lower), row(z.upper, y.upper), y.weight)
-    return blend(near, far, z.weight)
+def _three(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape of three axes: slabs follow each other along the first or the last, so a third goes between."""
+    return shape if len(shape) == 3 else (shape[0], 1, shape[1])

@@ -10,9 +10,9 @@ from medseg.ops.compiled import compiled
 
 
 @compiled()
-def argmax(maps: Any, start: int, stop: int, labels: Any, broken: Any) -> None:
-    """Write the first highest class of planes `start` to `stop`; mark planes with values that are not numbers."""
-    n_classes, _, n_y, n_x = maps.shape
+def argmax(maps: Any, start: int, stop: int, n_x: int, labels: Any, broken: Any) -> None:
+    """Write the first highest class of planes `start` to `stop`, columns below `n_x`; mark planes with bad values."""
+    n_classes, _, n_y, _ = maps.shape
     best = np.empty(n_x, np.float32)
     for z in range(start, stop):
         bad = False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from math import ceil, floor
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,51 @@ def tiles(shape: tuple[int, ...], patch: tuple[int, ...], overlap: float) -> tup
         [slice(s, min(s + p, n)) for s in starts(n, p, overlap)] for n, p in zip(shape, patch, strict=True)
     ]  # fmt: skip
     return tuple(product(*axes))
+
+
+def outer_axis(shape: tuple[int, ...], patch: tuple[int, ...]) -> int:
+    """Return which of the first (0) and the last axis (-1) makes a row of tiles the smaller part of the image.
+
+    Examples
+    --------
+    >>> outer_axis((20, 30, 90), (10, 10, 10)), outer_axis((90, 30, 20), (10, 10, 10))
+    (-1, 0)
+    """
+    return -1 if shape[-1] * patch[0] > shape[0] * patch[-1] else 0
+
+
+class Row(NamedTuple):
+    """The places of tiles that begin alike along one axis, where that is, and where the next row begins."""
+
+    places: list[tuple[int, ...]]
+    start: int
+    stop: int
+
+
+def rows_along(axis_starts: list[tuple[int, ...]], shape: tuple[int, ...], axis: int | None) -> list[Row]:
+    """Return the places of all tiles in rows that follow each other along an axis; without one, all are one row.
+
+    Parameters
+    ----------
+    axis_starts : list of tuples of int
+        Where tiles begin, along each axis.
+    shape : tuple of int
+        Of the whole grid; the last row ends where it ends.
+    axis : int, optional
+
+    Examples
+    --------
+    >>> rows_along([(0, 2), (0, 3)], (4, 6), -1)
+    [Row(places=[(0, 0), (2, 0)], start=0, stop=3), Row(places=[(0, 3), (2, 3)], start=3, stop=6)]
+    """
+    if axis is None:
+        return [Row(list(product(*axis_starts)), 0, shape[0])]
+    rows = []
+    for start, stop in pairwise((*axis_starts[axis], shape[axis])):
+        begins = list(axis_starts)
+        begins[axis] = (start,)
+        rows.append(Row(list(product(*begins)), start, stop))
+    return rows
 
 
 def gaussian(n: int, sigma_scale: float = 0.125) -> npt.NDArray[np.float32]:

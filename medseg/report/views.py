@@ -40,7 +40,8 @@ class View:
 
     def slice_of(self, array: npt.NDArray[Any], at: int) -> npt.NDArray[Any]:
         """Return one slice as a picture: rows downwards, columns to the right."""
-        plane = np.take(array, at, axis=self.across)
+        # not `np.take`, which copies all of an array that is not in C order
+        plane = np.moveaxis(array, self.across, 0)[at]
         if self.rows > self.columns:
             plane = plane.T
         return plane[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
@@ -125,7 +126,7 @@ def _counts(labels: npt.NDArray[Any], across: int) -> npt.NDArray[np.int64]:
         return level
     if top >= _MANY:
         return np.count_nonzero(slices, axis=(1, 2))[:, None]
-    return np.stack([np.bincount(plane.reshape(-1), minlength=top + 1)[1:] for plane in slices])
+    return np.stack([np.bincount(plane.ravel(order="K"), minlength=top + 1)[1:] for plane in slices])
 
 
 def _towards(direction: npt.NDArray[np.float64]) -> str:

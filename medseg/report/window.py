@@ -12,6 +12,7 @@ from medseg.labels import Instances, LabelMap
 from medseg.volume import Volume
 
 _SAMPLES = 400_000
+_ENOUGH = 1000
 _AIR = -700.0
 
 
@@ -98,11 +99,16 @@ def _is_hounsfield(volume: Volume, finite: npt.NDArray[Any]) -> bool:
 
 
 def _mostly_inside(volume: Volume, labels: LabelMap | Instances, window: Window) -> bool:
-    inside = volume.array[0][np.asarray(labels.array) != 0]
-    if not inside.size:
+    values = _inside(np.asarray(volume.array[0]), np.asarray(labels.array))
+    if not values.size:
         return True
-    values = _sample(np.asarray(inside))
     return bool(np.mean((values > window.low) & (values < window.high)) > 0.5)
+
+
+def _inside(array: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return values where something is labelled: of every n-th voxel, or of all where those are too few."""
+    values = _sample(array)[_sample(labels) != 0]
+    return values if values.size >= _ENOUGH else _sample(array[labels != 0])
 
 
 def _sample(array: Any) -> npt.NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +12,16 @@ import torch
 from torch import nn
 
 from medseg.errors import Notice, UsageError
+from medseg.grid import Grid
 from medseg.labels import LabelMap, smallest_integer_type
 from medseg.learn.preprocess import check_kind, to_working
 from medseg.likeness import reasons_unlike
 from medseg.models.card import ModelCard
-from medseg.nets.tiled import TileOptions, predict_maps
-from medseg.ops.argmax import labels_from_maps
+from medseg.nets.tiled import TileOptions, predict_slabs
+from medseg.ops.argmax import LabelSlabs
 from medseg.ops.components import cleaned
 from medseg.ops.reorient import cropped
+from medseg.ops.slab import Slab, cut
 from medseg.prediction import Prediction
 from medseg.progress import FinishEarly, Progress, Steps
 from medseg.semantic.memory import check_memory
@@ -84,7 +87,7 @@ def predict_steps(
     """
     part = volume if options.roi is None else _part(volume, options.roi)
     check_kind(part, card.input)
-    check_memory(part.grid, card, batch=options.batch)
+    check_memory(part.grid, card, batch=options.batch, save_maps=options.save_maps)
     yield Progress("preparing", 0, 1)
     working, notices = to_working(part, card.input)
     notices = (*notices, *_size_notices(working, card))
@@ -97,30 +100,41 @@ def predict_steps(
         mirror_axes=card.input.mirror_axes if options.tta else (),
         half=options.half,
     )
-    maps, more = yield from predict_maps(network, working.numpy(), options=tiles, device=device)
+    slabs = LabelSlabs(working.grid.shape, _turned(part.grid, card).shape)
+    shares = np.empty((tiles.n_out, *working.grid.shape), np.float32) if options.save_maps else None
+
+    def take(slab: Slab) -> None:
+        slabs.take(slab)
+        if shares is not None:
+            there = cut(shares, slab.axis, slice(slab.start, slab.stop))
+            there[:] = torch.softmax(torch.from_numpy(slab.finished), dim=0).numpy()
+
+    more = yield from predict_slabs(network, working.numpy(), options=tiles, device=device, take=take)
     with suppress(FinishEarly):  # all tiles are done
         yield Progress("deciding", 0, 1)
-    labels = _native_labels(maps, part, card)
+    labels = _native_labels(slabs.labels, part, card)
     if options.roi is not None:
         labels = _back_in_place(labels, volume, options.roi)
-    kept = _probabilities(maps, working, card) if options.save_maps else None
+    kept = None if shares is None else Volume(shares, working.grid, card.outputs, source=working.source)
     return Prediction(replace(labels, source=volume.source), kept, (*volume.warnings, *notices, *more))
 
 
-def _native_labels(maps: npt.NDArray[np.float32], part: Volume, card: ModelCard) -> LabelMap:
+def _turned(grid: Grid, card: ModelCard) -> Grid:
+    axes = grid.axes_to(card.input.orientation) if card.input.orientation else None
+    return grid.mapped(axes) if axes else grid
+
+
+def _native_labels(classes: npt.NDArray[Any], part: Volume, card: ModelCard) -> LabelMap:
+    """Return the labels as the image is stored, from numbers of classes as the model is oriented."""
     spec = card.input
     axes = part.grid.axes_to(spec.orientation) if spec.orientation else None
-    grid = part.grid.mapped(axes) if axes else part.grid
     ids = np.array([0, *sorted(card.classes)])
-    array = ids.astype(smallest_integer_type(int(ids.max())))[labels_from_maps(maps, grid.shape)]
-    labels = cleaned(LabelMap(array, grid, dict(card.classes)), **card.postprocessing.model_dump())
+    # ids that rise by one from 0 are the numbers of the classes
+    array = classes if ids[-1] == len(ids) - 1 else ids.astype(smallest_integer_type(int(ids.max())))[classes]
+    labels = LabelMap(array, _turned(part.grid, card), dict(card.classes))
+    labels = cleaned(labels, **card.postprocessing.model_dump())
     back = labels.array if axes is None else axes.inverse().apply(labels.array)
     return LabelMap(np.ascontiguousarray(back), part.grid, dict(card.classes))
-
-
-def _probabilities(maps: npt.NDArray[np.float32], working: Volume, card: ModelCard) -> Volume:
-    shares = torch.softmax(torch.from_numpy(maps), dim=0).numpy()
-    return Volume(shares, working.grid, card.outputs, source=working.source)
 
 
 def _part(volume: Volume, roi: Box) -> Volume:

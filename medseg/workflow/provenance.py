@@ -100,7 +100,7 @@ def _input_part(case: Case, volume: Volume, files: tuple[InputFile, ...]) -> Inp
 
 def values_of(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     """Describe the range of the stored values; percentiles of every n-th voxel where there are very many."""
-    flat = array.reshape(-1)
+    flat = array.ravel(order="K")  # as it lies in memory: a scan from a NIfTI file would be copied otherwise
     finite = np.isfinite(flat) if flat.dtype.kind in "fc" else None
     n_bad = 0 if finite is None else int(flat.size - np.count_nonzero(finite))
     good = flat if n_bad == 0 or finite is None else flat[finite]

@@ -11,7 +11,8 @@ from medseg.grid import image_grid
 from medseg.instance.predict import MapOptions, predict_maps_steps
 from medseg.instance.segment import segment_instances_steps
 from medseg.io.read import read
-from medseg.nets.tiled import SURE, TileOptions, predict_maps
+from medseg.nets.sums import BACKGROUND_IS_SURE as SURE
+from medseg.nets.tiled import TileOptions, predict_maps
 from medseg.ops.tiles import tiles
 from medseg.pipeline import SegmentOptions, load_model, segment_steps
 from medseg.progress import FinishEarly, finish

@@ -1,5 +1,7 @@
 """The tile loop: exact blending, honest progress, cancel between tiles, and the way down when memory runs out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from medseg.errors import OutputError, ResourceError
-from medseg.nets.tiled import TileOptions, all_finite, predict_maps
-from medseg.progress import finish
+from medseg.nets.tiled import TileOptions, all_finite, predict_maps, predict_slabs
+from medseg.progress import FinishEarly, finish
 
 CPU = torch.device("cpu")
 
@@ -38,6 +40,80 @@ def test_a_network_that_works_voxel_by_voxel_gives_the_same_tiled_or_whole(shape
     maps, notices = finish(predict_maps(Twice(), image, options=options, device=CPU))
     np.testing.assert_allclose(maps, np.concatenate([image, 2 * image]), atol=1e-5)
     assert notices == ()
+
+
+def joined(network, image, options):
+    """Return the maps of all slabs put together, and what was said."""
+    parts = []
+
+    def take(slab):
+        if slab.start == 0:
+            parts.clear()
+        assert slab.start == sum(part.count for part in parts)
+        parts.append(replace(slab, maps=slab.finished.copy()))
+
+    notices = finish(predict_slabs(network, image, options=options, device=CPU, take=take))
+    return np.concatenate([part.maps for part in parts], axis=1 if parts[0].axis == 0 else -1), notices
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.lists(st.integers(1, 15), min_size=2, max_size=3),
+    patch=st.lists(st.integers(2, 6), min_size=3, max_size=3),
+    overlap=st.sampled_from([0.0, 0.25, 0.5, 0.75]),
+)
+def test_slabs_put_together_are_the_maps_that_are_kept_whole(shape, patch, overlap):
+    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    torch.manual_seed(0)
+    network = (nn.Conv2d if len(shape) == 2 else nn.Conv3d)(1, 2, 3, padding=1)
+    options = TileOptions(patch=tuple(patch[: len(shape)]), n_out=2, overlap=overlap, batch=2)
+    whole, _ = finish(predict_maps(network, image, options=options, device=CPU))
+    found, _ = joined(network, image, options)
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def test_slabs_follow_each_other_along_the_axis_that_is_longest_in_patches_and_only_a_row_of_tiles_is_kept():
+    for shape, axis in (((9, 8, 40), -1), ((40, 8, 9), 0)):
+        slabs = []
+        image = np.zeros((1, *shape), np.float32)
+        finish(predict_slabs(Twice(), image, options=TileOptions((8, 8, 8), 2), device=CPU, take=slabs.append))
+        assert {slab.axis for slab in slabs} == {axis}
+        assert sum(slab.count for slab in slabs) == 40
+        assert {slab.maps.shape[1:][axis] for slab in slabs} == {8}
+
+
+@pytest.mark.parametrize("done", [1, 3, 4, 9, 11])
+def test_slabs_of_a_run_that_was_stopped_are_its_maps(done):
+    image = np.random.default_rng(0).normal(size=(1, 30, 9)).astype(np.float32)
+    options = TileOptions((8, 8), 2)
+
+    def stopped(steps):
+        while next(steps).done < done:
+            pass
+        with pytest.raises(StopIteration) as end:
+            steps.throw(FinishEarly())
+        return end.value.value
+
+    whole, said = stopped(predict_maps(Twice(), image, options=options, device=CPU))
+    parts = []
+    steps = predict_slabs(Twice(), image, options=options, device=CPU, take=lambda s: parts.append(s.finished.copy()))
+    assert stopped(steps) == said
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
+
+
+def test_after_a_step_down_the_slabs_begin_anew():
+    image = np.random.default_rng(0).normal(size=(1, 40, 8)).astype(np.float32)
+
+    class FullLater(Twice):
+        def forward(self, x):
+            if len(self.batches) == 3:
+                self.batches.append(0)
+                raise torch.OutOfMemoryError("no room")
+            return super().forward(x)
+
+    maps, notices = joined(FullLater(), image, TileOptions((8, 8), 2, batch=2, overlap=0.0))
+    np.testing.assert_allclose(maps, np.concatenate([image, 2 * image]), atol=1e-6)
+    assert [n.code for n in notices] == ["W_DEVICE_FALLBACK"]
 
 
 def test_one_tile_is_the_bare_answer_of_the_network():

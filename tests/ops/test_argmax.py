@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from medseg.errors import OutputError, UsageError
-from medseg.ops.argmax import cells, labels_from_maps
+from medseg.ops.argmax import LabelSlabs, labels_from_maps
+from medseg.ops.argmax_planes import cells
+from medseg.ops.slab import Slab
 
 
 def reference(maps, shape):
@@ -113,3 +115,32 @@ def test_neighbours_lie_inside_and_a_weight_of_zero_names_one_neighbour_twice(n_
     assert axis.upper.max() < n_old
     assert ((axis.weight >= 0) & (axis.weight < 1)).all()
     np.testing.assert_array_equal(axis.upper - axis.lower, (axis.weight > 0).astype(int))
+
+
+@pytest.mark.usefixtures("each_way")
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("edges", [(12,), (1, 2, 3, 12), (5, 6, 11, 12), tuple(range(1, 13))])
+@pytest.mark.parametrize("new", [5, 12, 31])
+def test_labels_made_slab_by_slab_are_those_of_the_whole_maps(axis, edges, new):
+    maps = smooth_maps((4, 12, 7, 12), seed=7)
+    shape = (new, 9, 8) if axis == 0 else (8, 9, new)
+    slabs = LabelSlabs((12, 7, 12), shape)
+    for _ in range(2):  # a second pass begins anew
+        for start, stop in zip((0, *edges[:-1]), edges, strict=True):
+            wider = np.full((4, 15, 7, 12) if axis == 0 else (4, 12, 7, 15), np.nan, np.float32)
+            part = (slice(None), slice(start, stop)) if axis == 0 else (..., slice(start, stop))
+            place = (slice(None), slice(0, stop - start)) if axis == 0 else (..., slice(0, stop - start))
+            wider[place] = maps[part]  # what is not finished is not looked at
+            slabs.take(Slab(wider, axis, start, stop - start))
+    np.testing.assert_array_equal(slabs.labels, labels_from_maps(maps, shape))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 25), st.data())
+@settings(max_examples=25, deadline=None)
+def test_pictures_in_slabs_of_any_thickness_give_the_labels_of_the_whole(seed, old, new, data):
+    maps = np.random.default_rng(seed).integers(0, 3, size=(3, old, 6)).astype(np.float32)
+    edges = sorted(data.draw(st.sets(st.integers(1, old), max_size=4)) | {old})
+    slabs = LabelSlabs((old, 6), (new, 10))
+    for start, stop in zip([0, *edges[:-1]], edges, strict=True):
+        slabs.take(Slab(maps[:, start:stop], 0, start, stop - start))
+    np.testing.assert_array_equal(slabs.labels, labels_from_maps(maps, (new, 10)))
