@@ -24,7 +24,7 @@ PROGRESS_LINES = "MEDSEG_PROGRESS"
 """Set to ``json`` by a program that watches: each step is then a line of JSON on stdout, with the fields of
 `Progress`."""
 LINE_SECONDS = 0.2
-"""A program is told at most this often, but of every new phase."""
+"""A program is told at most this often, but of the first and the last step of every phase."""
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def _lines_to_read() -> Show:
 
     def show(step: Progress) -> None:
         nonlocal last, phase
-        if step.phase == phase and monotonic() - last < LINE_SECONDS:
+        if step.phase == phase and step.done < step.total and monotonic() - last < LINE_SECONDS:
             return
         last, phase = monotonic(), step.phase
         left = None if step.seconds_left is None else round(step.seconds_left, 1)

@@ -35,7 +35,7 @@ class MergeRule:
     margin : float
         A box that comes this close to a face of its tile, in voxels, is cut by it where the image goes on.
     covered : float
-        An object of whose mask better ones of its class cover this share is none of its own.
+        An object of whose mask a single better one of its class covers this share is none of its own.
     """
 
     same: float = 0.5

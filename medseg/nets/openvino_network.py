@@ -136,7 +136,7 @@ class OpenVinoNetwork(nn.Module):
 
     def _set_up(self, tile: Tensor, reference: Tensor) -> Agreement:
         shape = tuple(tile.shape[2:])
-        small = tuple(min(n, TRACED_SIDE) if n % TRACED_SIDE == 0 or n > TRACED_SIDE else n for n in shape)
+        small = tuple(min(n, TRACED_SIDE) for n in shape)
         if small != shape:
             try:
                 request = _request(self.network, tile[_corner(small)], self.precision, any_shape=True)

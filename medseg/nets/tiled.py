@@ -117,7 +117,9 @@ def predict_slabs(
     tuple of Notice
         As of `predict_maps`.
     """
-    return (yield from _predicted(network, image, options, device, take, axis=outer_axis(image.shape[1:], options.patch)))
+    return (
+        yield from _predicted(network, image, options, device, take, axis=outer_axis(image.shape[1:], options.patch))
+    )
 
 
 def _predicted(

@@ -14,7 +14,7 @@ from medseg.instance.options import Decoder
 from medseg.io.options import ReadOptions
 from medseg.measure.positive import Positive
 from medseg.nets.backend import Asked
-from medseg.workflow.options import RunOptions, counting_model
+from medseg.workflow.options import RunOptions, counting_model, one_or_several
 from medseg.workflow.staging import write_bytes
 
 MAX_BYTES = 1_000_000
@@ -26,7 +26,7 @@ Verb = Literal["segment", "count", "split", "measure", "evaluate", "plan", "trai
 Format = Literal["nii.gz", "nii", "nrrd", "mha", "tif", "png"]
 
 
-Models = Annotated[tuple[str, ...], Field(min_length=2, max_length=32)]
+Models = Annotated[tuple[str, ...], Field(min_length=1, max_length=32)]
 """Models that answer as one."""
 
 
@@ -262,6 +262,8 @@ def run_of_recipe(recipe: Recipe) -> tuple[list[str], Path, RunOptions]:
     if recipe.verb not in ("segment", "count"):
         raise _refused(None, f"a recipe for {recipe.verb}", expected="a recipe for segment or count")
     options = recipe.checked().model_dump()
+    if not isinstance(options["model"], str):
+        options["model"] = one_or_several(options["model"])
     if options["splitting"] is not None:
         options["splitting"] = SplitChoice(**options["splitting"])
     if recipe.verb == "count":

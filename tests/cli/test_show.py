@@ -50,11 +50,12 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(capsys, monkeypatch):
 def test_a_program_that_watches_gets_lines_of_json_one_for_each_new_phase_and_not_too_many(capsys, monkeypatch):
     monkeypatch.setenv(show.PROGRESS_LINES, "json")
     with show.progress(overall="cases") as tell:
-        for done in range(100):
+        for done in range(101):
             tell(Progress("a: segmenting", done, 100, 65.04))
         tell(Progress("a: deciding", 0, 1))
     said = capsys.readouterr()
-    first, *_, last = [json.loads(line) for line in said.out.splitlines()]
+    first, *_, end, last = [json.loads(line) for line in said.out.splitlines()]
+    assert end["done"] == 100
     assert first == {"phase": "a: segmenting", "done": 0, "total": 100, "seconds_left": 65.0}
     assert last == {"phase": "a: deciding", "done": 0, "total": 1, "seconds_left": None}
     assert len(said.out.splitlines()) < 20

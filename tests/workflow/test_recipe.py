@@ -52,6 +52,13 @@ def test_a_count_survives_its_recipe(tmp_path):
     assert run_of_recipe(loaded)[2] == options
 
 
+def test_a_list_of_one_model_is_that_model(tmp_path):
+    (tmp_path / "r.yaml").write_text(GOOD + "  model: [models/mine]\n")
+    assert run_of_recipe(load_recipe(tmp_path / "r.yaml"))[2].model == "models/mine"
+    (tmp_path / "r.yaml").write_text(GOOD + "  model: [a, b]\n")
+    assert run_of_recipe(load_recipe(tmp_path / "r.yaml"))[2].model == ("a", "b")
+
+
 def test_a_splitting_survives_its_recipe(tmp_path):
     options = RunOptions(
         model="split-components",
