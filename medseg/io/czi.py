@@ -15,9 +15,9 @@ import numpy as np
 
 from medseg.io.czi_container import Tile, open_container, stored_bytes
 from medseg.io.czi_mosaic import bare_share
-from medseg.io.czi_pixels import PIXELS, decoded, most_packed_bytes
+from medseg.io.czi_pixels import NAMES, PIXELS, decoded, most_packed_bytes
 from medseg.io.image_space import AnyArray, refusal
-from medseg.io.micrograph import Scene, distinct, maker_errors, probe_scenes, read_scenes, short, unreadable_kind
+from medseg.io.micrograph import Scene, distinct, maker_errors, probe_scenes, read_scenes, short
 from medseg.io.options import Probe, ReadOptions
 from medseg.volume import Volume
 
@@ -39,10 +39,12 @@ class _About(NamedTuple):
     scenes: dict[str, str]
     channels: tuple[list[str], ...]
 
-    def channels_of(self, n: int) -> tuple[str, ...]:
-        """Return the names of `n` channels: the first ones told that are as many, else numbers."""
-        told = next((names for names in self.channels if len(names) == n and any(names)), [""] * n)
-        return distinct(told)
+    def channels_of(self, numbers: Sequence[int]) -> tuple[str, ...]:
+        """Return the names of channels by their numbers, where all of them are told, else numbers."""
+        told = next(
+            (names for names in self.channels if any(names) and 0 <= numbers[0] <= numbers[-1] < len(names)), None
+        )
+        return distinct([""] * len(numbers) if told is None else [told[c] for c in numbers])
 
 
 def probe_czi(path: Path, options: ReadOptions) -> Probe:
@@ -82,10 +84,8 @@ def _scenes(path: Path) -> list[Scene]:
 
 
 def _scene(path: Path, about: _About, number: int, tiles: list[Tile]) -> Scene:
-    kind = tiles[0].pixel_type
-    if {t.pixel_type for t in tiles} != {kind} or kind not in PIXELS:
-        raise unreadable_kind(path, f"pixels of the types {sorted({t.pixel_type for t in tiles})}", "one common type")
-    dtype, n_samples = PIXELS[kind]
+    numbers = sorted({t.start.get("C", 0) for t in tiles})
+    values = _values(tiles, numbers)
     low, count = {}, {}
     for axis in "XYZCT":
         low[axis] = min(t.start.get(axis, 0) for t in tiles)
@@ -101,15 +101,35 @@ def _scene(path: Path, about: _About, number: int, tiles: list[Tile]) -> Scene:
         n_slices=count["Z"],
         height=count["Y"],
         width=count["X"],
-        channels=about.channels_of(len({t.start.get("C", 0) for t in tiles})),
-        n_samples=n_samples,
-        dtype=dtype,
+        channels=about.channels_of(numbers),
+        samples=values.samples,
+        dtype=values.dtype,
         spacing_um=about.spacing_um,
         plane=lambda t, c, z: np.empty(0),
-        problem=_problem(tiles, count["C"]),
+        problem=_problem(tiles, len(numbers), count["C"]),
+        odd_pixels=values.odd,
     )
     plane = partial(_plane, path, scene, by_place, (low["Y"], low["X"]))
     return replace(scene, plane=plane, bare=partial(_bare, scene, by_place))
+
+
+class _Values(NamedTuple):
+    dtype: np.dtype[np.generic]
+    samples: tuple[int, ...]
+    odd: str
+
+
+def _values(tiles: Sequence[Tile], channels: Sequence[int]) -> _Values:
+    """Return the type that holds the values of all channels, and how many values a pixel has in each."""
+    kinds = sorted({t.pixel_type for t in tiles})
+    of_channel: dict[int, set[int]] = {c: set() for c in channels}
+    for tile in tiles:
+        of_channel[tile.start.get("C", 0)].add(PIXELS.get(tile.pixel_type, (None, 0))[1])
+    if not all(kind in PIXELS for kind in kinds) or any(len(found) > 1 for found in of_channel.values()):
+        odd = "pixels of the kind " + " and ".join(NAMES.get(kind, str(kind)) for kind in kinds)
+        return _Values(np.dtype(np.uint8), (1,) * len(channels), odd)
+    samples = tuple(found.pop() for found in of_channel.values())
+    return _Values(np.result_type(*(PIXELS[kind][0] for kind in kinds)), samples, "")
 
 
 def _bare(scene: Scene, by_place: Mapping[_Place, Sequence[Tile]], t: int, channels: Sequence[int]) -> float:
@@ -123,7 +143,7 @@ def _plane(
     tiles = by_place.get(_Place(t, c, z), [])
     if not tiles:
         raise refusal(path, f"no tile for time {t}, channel {c}, slice {z}", "a complete acquisition")
-    out = np.zeros((scene.n_samples, scene.height, scene.width), scene.dtype)
+    out = np.zeros((scene.samples[c], scene.height, scene.width), scene.dtype)
     with path.open("rb") as file:
         for tile in tiles:
             y, x = tile.start["Y"] - corner[0], tile.start["X"] - corner[1]
@@ -132,9 +152,8 @@ def _plane(
     return out
 
 
-def _problem(tiles: list[Tile], n_channels: int) -> str:
+def _problem(tiles: list[Tile], n_there: int, n_channels: int) -> str:
     """Return what stands in the way of reading a scene: missing channels, or axes that an image does not have."""
-    n_there = len({t.start.get("C", 0) for t in tiles})
     if n_there < n_channels:
         return f"{n_there} of {n_channels} channels"
     odd = set()

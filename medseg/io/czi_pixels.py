@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from medseg.io.czi_container import Tile
 from medseg.io.image_space import AnyArray, refusal
@@ -16,9 +17,15 @@ PIXELS: dict[int, tuple[np.dtype[np.generic], int]] = {
     3: (np.dtype("u1"), 3), 4: (np.dtype("<u2"), 3), 8: (np.dtype("<f4"), 3),
 }  # fmt: skip
 """Pixel type of a tile -> type and number of its values; colours are stored as blue, green, red."""
+NAMES = {
+    0: "Gray8", 1: "Gray16", 2: "Gray32Float", 3: "Bgr24", 4: "Bgr48", 8: "Bgr96Float", 9: "Bgra32",
+    10: "Gray64ComplexFloat", 11: "Bgr192ComplexFloat", 12: "Gray32", 13: "Gray64",
+}  # fmt: skip
+"""What Zeiss calls the pixel types, also those that are not read."""
 
 _NONE, _LZW, _JPEG_XR, _ZSTD, _ZSTD_WITH_HEADER = 0, 2, 4, 5, 6
 _HI_LO = 1
+_JXR_MAGIC = b"II\xbc"
 _JXR_WIDTH, _JXR_HEIGHT = 0xBC80, 0xBC81
 
 
@@ -39,35 +46,40 @@ def decoded(path: Path, data: bytes, tile: Tile) -> AnyArray:
     dtype, n_samples = PIXELS[tile.pixel_type]
     shape = (tile.size["Y"], tile.size["X"], n_samples)
     n_bytes = shape[0] * shape[1] * n_samples * dtype.itemsize
-    if tile.compression == _JPEG_XR:
+    # some acquisitions say JPEG XR and store plain values all the same
+    is_jpeg_xr = tile.compression == _JPEG_XR and (len(data) != n_bytes or data.startswith(_JXR_MAGIC))
+    if is_jpeg_xr:
         array = _jpeg_xr(path, data, np.empty(shape if n_samples > 1 else shape[:2], dtype))
     else:
-        array = np.frombuffer(_unpacked(path, data, tile.compression, n_bytes), dtype)
+        method = _NONE if tile.compression == _JPEG_XR else tile.compression
+        array = _unpacked(path, data, method, n_bytes).view(dtype)
     if array.nbytes != n_bytes or array.dtype != dtype:
         raise refusal(path, f"a tile of {array.nbytes} bytes", f"{n_bytes} bytes")
     pixels = np.moveaxis(array.reshape(shape), -1, 0)
-    is_stored_as_rgb = tile.compression == _JPEG_XR  # that decoder turns the colours round itself
-    return pixels if n_samples == 1 or is_stored_as_rgb else pixels[::-1]
+    return pixels if n_samples == 1 or is_jpeg_xr else pixels[::-1]  # that decoder turns the colours round itself
 
 
-def _unpacked(path: Path, data: bytes, compression: int, n_bytes: int) -> bytes:
+def _unpacked(path: Path, data: bytes, compression: int, n_bytes: int) -> npt.NDArray[np.uint8]:
     import imagecodecs
 
     if compression == _NONE:
-        return data[:n_bytes]
+        return np.frombuffer(data, np.uint8)[:n_bytes]
     if compression not in (_LZW, _ZSTD, _ZSTD_WITH_HEADER):
         raise unreadable_kind(path, f"tiles packed by method {compression}", "plain, LZW, zstd or JPEG XR")
     try:
         if compression == _LZW:
-            return bytes(imagecodecs.lzw_decode(data, out=n_bytes))
+            return np.frombuffer(imagecodecs.lzw_decode(data, out=n_bytes), np.uint8)
         skip, is_split = _zstd_header(path, data) if compression == _ZSTD_WITH_HEADER else (0, False)
-        plain = bytes(imagecodecs.zstd_decode(data[skip:], out=n_bytes))
+        plain = np.frombuffer(imagecodecs.zstd_decode(data[skip:], out=n_bytes), np.uint8)
     except RuntimeError as error:  # what the decoders raise
         raise refusal(path, f"a tile that cannot be unpacked ({str(error)[:60]})", "an intact tile") from error
     if not is_split:
         return plain
-    halves = np.frombuffer(plain, np.uint8).reshape(2, -1)  # all low bytes, then all high ones
-    return halves.T.tobytes()
+    low, high = plain.reshape(2, -1)
+    joined = high.astype("<u2")
+    joined <<= 8
+    joined |= low
+    return joined.view(np.uint8)
 
 
 def _zstd_header(path: Path, data: bytes) -> tuple[int, bool]:
@@ -95,7 +107,7 @@ def _jpeg_xr(path: Path, data: bytes, out: AnyArray) -> AnyArray:
 def _jpeg_xr_shape(data: bytes) -> tuple[int, int]:
     """Return (height, width) as the picture's own header says; zeros where it says nothing."""
     found = {_JXR_WIDTH: 0, _JXR_HEIGHT: 0}
-    if data[:3] == b"II\xbc" and len(data) >= 8:
+    if data[:3] == _JXR_MAGIC and len(data) >= 8:
         start = struct.unpack_from("<I", data, 4)[0]
         count = struct.unpack_from("<H", data, start)[0] if start + 2 <= len(data) else 0
         for at in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):

@@ -1,13 +1,19 @@
-"""SHA-256 of a file, or of all files of a folder."""
+"""SHA-256 of a file, or of all files of a folder; a file that holds many images is hashed once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 _BLOCK = 1 << 20
+_SETTLED_NS = 2_000_000_000
+"""Clocks of disks tick coarsely: what was written a moment ago may be written again without a new time."""
+
+FileState = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,31 @@ def digest(path: Path) -> Digest:
         total.update(os.fsencode(file.relative_to(path).as_posix()) + b"\0" + part.sha256.encode() + b"\n")
         n_bytes += part.n_bytes
     return Digest(total.hexdigest(), n_bytes)
+
+
+def file_state(path: Path) -> FileState:
+    """Return what differs once a file is written anew: its time, its size and its place on the disk."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+def digest_once(path: Path) -> Digest:
+    """Return hash and size of a file that is read many times, image by image; hashed again only after it changed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    changed = path.stat().st_ctime_ns  # shows a file whose other time was set back by the tool that copied it
+    state = (*file_state(path), changed)
+    is_settled = time.time_ns() - max(state[0], changed) > _SETTLED_NS
+    return _of_state(path.absolute(), state) if is_settled else _of_file(path)
+
+
+@lru_cache(maxsize=64)
+def _of_state(path: Path, _state: FileState) -> Digest:
+    return _of_file(path)
 
 
 def files_below(folder: Path) -> list[Path]:

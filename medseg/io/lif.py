@@ -183,8 +183,7 @@ def _scenes_of(
     axes, odd = _axes(about)
     channels = about.findall("./Channels/ChannelDescription")
     dtype, steps = _values(channels)
-    if dtype is None:
-        odd, dtype = [*odd, "channels of different or unknown types"], np.dtype(np.uint8)
+    odd_pixels = "" if dtype is not None else "channels of different or unknown types"
     tags = [c.get("ChannelTag") for c in channels]
     is_colour = tags in (["1", "2", "3"], ["3", "2", "1"])
     samples = (tuple(steps if tags[0] == "1" else steps[::-1]),) if is_colour else tuple((step,) for step in steps)
@@ -201,11 +200,12 @@ def _scenes_of(
             height=y.n,
             width=x.n,
             channels=("0",) if is_colour else distinct([c.get("LUTName", "") for c in channels]),
-            n_samples=3 if is_colour else 1,
-            dtype=dtype,
+            samples=(3,) if is_colour else (1,) * len(channels),
+            dtype=dtype or np.dtype(np.uint8),
             spacing_um=(_spacing(z), _spacing(y), _spacing(x)),
-            plane=_Pixels(path, block, dtype, samples, t, z, y, x, tile * m.step).plane,
+            plane=_Pixels(path, block, dtype or np.dtype(np.uint8), samples, t, z, y, x, tile * m.step).plane,
             problem=" and ".join(odd),
+            odd_pixels=odd_pixels,
         )
 
 

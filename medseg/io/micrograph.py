@@ -14,7 +14,7 @@ import numpy as np
 
 from medseg.errors import MedsegError, Notice
 from medseg.io.choice import chosen_frame, chosen_image, frame_details
-from medseg.io.hashing import digest
+from medseg.io.hashing import digest_once, file_state
 from medseg.io.image_space import RGB, AnyArray, pick_channel, pixel_grid, refusal
 from medseg.io.memory import check_size
 from medseg.io.options import Probe, ReadOptions, SeriesInfo
@@ -43,15 +43,17 @@ class Scene:
         What it is chosen by, and what its maker calls it.
     n_frames, n_slices, height, width : int
     channels : tuple of str
-    n_samples : int
-        Values per pixel in each channel: 1, or 3 for colour.
+    samples : tuple of int
+        Values per pixel of each channel: 1, or 3 for colour.
     dtype : numpy dtype
     spacing_um : (3,) floats or None
         Along (z, y, x).
     plane : callable
         (frame, channel, slice) -> array (n_samples, height, width).
     problem : str
-        Why it cannot be read, where that is so.
+        Axes that an image does not have, where it has some; it is refused when it is chosen.
+    odd_pixels : str
+        Values that are not read, where it has some; as `problem`.
     bare : callable
         (frame, channels) -> share of these planes that was not recorded and reads as 0.
     """
@@ -63,19 +65,27 @@ class Scene:
     height: int
     width: int
     channels: tuple[str, ...]
-    n_samples: int
+    samples: tuple[int, ...]
     dtype: np.dtype[np.generic]
     spacing_um: tuple[float | None, float | None, float | None]
     plane: Callable[[int, int, int], AnyArray]
     problem: str = ""
+    odd_pixels: str = ""
     bare: Callable[[int, Sequence[int]], float] = _all_there
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the channels as they are read: colours count one by one."""
-        if self.n_samples == 1:
-            return self.channels
-        return RGB if len(self.channels) == 1 else tuple(f"{c} {s}" for c in self.channels for s in RGB)
+        if self.samples == (len(RGB),):
+            return RGB
+        return tuple(
+            f"{self.channels[c]} {RGB[s]}" if self.samples[c] > 1 else self.channels[c] for c, s in self.places
+        )
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """Channel and sample of each name."""
+        return tuple((c, s) for c, n in enumerate(self.samples) for s in range(n))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -102,10 +112,11 @@ def probe_scenes(path: Path, kind: str, scenes: Sequence[Scene], options: ReadOp
     scene, frame = _chosen(path, scenes, options)
     grid, notices = pixel_grid(path, scene.shape, scene.spacing_um[-len(scene.shape) :], _why(scene), options)
     kept = pick_channel(path, scene.names, options.channel)
-    names = tuple(scene.names[c] for c in kept)
+    known, places = scene.names, scene.places
+    names = tuple(known[c] for c in kept)
     n_bytes = grid.n_voxels * len(names) * scene.dtype.itemsize
     check_size(path, n_bytes, options.max_bytes)
-    if bare := scene.bare(frame, sorted({number // scene.n_samples for number in kept})):
+    if bare := scene.bare(frame, sorted({places[number][0] for number in kept})):
         text = (
             f"{100 * bare:.2g} % of the image lies between or beside the tiles of its mosaic and reads as background."
         )
@@ -124,17 +135,17 @@ def read_scenes(path: Path, kind: str, scenes: Sequence[Scene], options: ReadOpt
     """
     found = probe_scenes(path, kind, scenes, options)
     scene, frame = _chosen(path, scenes, options)
-    state, before = _state(path), digest(path)
-    kept = pick_channel(path, scene.names, options.channel)
+    state, before = file_state(path), digest_once(path)
+    kept, places = pick_channel(path, scene.names, options.channel), scene.places
     out = np.empty((len(kept), scene.n_slices, scene.height, scene.width), scene.dtype)
     for z in range(scene.n_slices):
         stored: dict[int, AnyArray] = {}
         for place, number in enumerate(kept):
-            channel, sample = divmod(number, scene.n_samples)
+            channel, sample = places[number]
             if channel not in stored:
                 stored = {channel: scene.plane(frame, channel, z)}
             out[place, z] = stored[channel][sample]
-    if _state(path) != state:
+    if file_state(path) != state:
         raise refusal(path, "a file that changed while it was read", "a file that stays as it is")
     details = dict(frame_details(scene.n_frames, frame))
     if len(scenes) > 1:
@@ -151,8 +162,10 @@ def maker_errors(path: Path, maker: str) -> Iterator[None]:
     except MedsegError:
         raise
     except _ODD_CONTENT as error:
-        found = f"content that does not fit together ({type(error).__name__}: {str(error)[:80]})"
-        raise refusal(path, found, f"an intact {maker} file") from error
+        # what the error says may be text of the file, and so the name of a person
+        raise refusal(
+            path, f"content that does not fit together ({type(error).__name__})", f"an intact {maker} file"
+        ) from error
 
 
 def parsed_xml(path: Path, text: str) -> ElementTree.Element:
@@ -206,13 +219,11 @@ def _chosen(path: Path, scenes: Sequence[Scene], options: ReadOptions) -> tuple[
     if scene.problem:
         found = f"the image {scene.name} with {scene.problem}"
         raise refusal(path, found, "axes x, y, z, channel and time", code="E_DIMENSIONS_UNSUPPORTED", remedy=_REEXPORT)
+    if scene.odd_pixels:
+        raise unreadable_kind(
+            path, f"the image {scene.name} with {scene.odd_pixels}", "grey values or red, green, blue"
+        )
     return scene, chosen_frame(path, scene.n_frames, options)
-
-
-def _state(path: Path) -> tuple[int, int, int]:
-    """Return what differs when a file is written anew; hashing it twice would take long."""
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _why(scene: Scene) -> str:

@@ -121,7 +121,7 @@ def _scenes(path: Path, file: Any) -> list[Scene]:
         height=shape[1],
         width=shape[2],
         channels=distinct(told) if len(told) == n_channels else tuple(str(c) for c in range(n_channels)),
-        n_samples=3 if is_colour else 1,
+        samples=(3 if is_colour else 1,) * n_channels,
         dtype=file.dtype.newbyteorder("="),
         spacing_um=_spacing(file, "Z" in names),
         plane=partial(planes.plane, 0),

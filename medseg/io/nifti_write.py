@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import InputError, OutputError, UsageError
 from medseg.grid import AFFINE_TOLERANCE, Floats, Grid
-from medseg.io.gzip_stream import PIECE
+from medseg.io.gzip_write import gzip_parts
 from medseg.io.nifti import open_nifti
 from medseg.io.nifti_geometry import FORMS_AGREE_VOXELS
 from medseg.io.nifti_header import DTYPES, SIZE_1
@@ -24,6 +24,10 @@ Writable = Volume | LabelMap | Instances
 _CODE_OF = {np.dtype(name): code for code, name in DTYPES.items()}
 _INTENT_LABEL = 1002
 _LONGEST_AXIS = 32767
+_PIECE = 1 << 20
+"""Bytes that are packed, or read back and compared, at once: they stay in the cache."""
+_SLICES, _ROWS, _MOST_AT_ONCE = 32, 8, 16 << 20
+"""Slices that are brought into file order together, and how many of their rows at a time; and bytes at most."""
 
 
 def write_nifti(value: Writable, path: Path) -> None:
@@ -44,17 +48,12 @@ def write_nifti(value: Writable, path: Path) -> None:
         If NIfTI cannot hold the value.
     """
     array = _stored(value, path)
-    with ExitStack() as stack:
-        raw = stack.enter_context(path.open("wb"))
-        target = cast("BinaryIO", raw)
-        if path.name.lower().endswith(".gz"):
-            from isal import igzip
-
-            # no name and no time in the gzip header: the same value gives the same bytes
-            target = stack.enter_context(igzip.IGzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0))
-        target.write(_header(value, array.dtype))
-        for piece in _pieces(array):
-            target.write(piece.view(np.uint8).data)
+    head = np.frombuffer(_header(value, array.dtype), np.uint8)
+    pieces = chain([head], _pieces(array))
+    is_gzip = path.name.lower().endswith(".gz")
+    with path.open("wb") as file:
+        for part in gzip_parts(pieces) if is_gzip else (piece.data for piece in pieces):
+            file.write(part)
 
 
 def verify_nifti(value: Writable, path: Path) -> None:
@@ -64,10 +63,11 @@ def verify_nifti(value: Writable, path: Path) -> None:
         _check_same_place(value.grid, opened.placed.grid, path)
         if opened.header.dtype != array.dtype.newbyteorder("<"):
             raise _unequal(path, f"the type {opened.header.dtype}", str(array.dtype))
+        buffer = np.empty(_PIECE, np.uint8)
         for piece in _pieces(array):
-            back = np.empty(piece.nbytes, np.uint8)
+            back = buffer[: len(piece)]
             opened.stream.fill(back.data)
-            if not np.array_equal(back, piece.view(np.uint8)):
+            if not _are_equal(back, piece):
                 raise _unequal(path, "other voxels than those written", "the same voxels")
         if opened.stream.finish():
             raise _unequal(path, "more voxels than those written", "the same number")
@@ -117,12 +117,29 @@ def _label_type(array: npt.NDArray[Any], path: Path) -> np.dtype[Any]:
     return smallest_integer_type(high).newbyteorder("<")
 
 
-def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Yield the voxels in file order (i fastest), some slices at a time, contiguous."""
-    slice_bytes = max(1, array[..., 0].nbytes)
-    step = max(1, PIECE // slice_bytes)
+def _pieces(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the bytes of the voxels in file order (i fastest), parted alike whatever their order in memory."""
+    step = min(_SLICES, max(1, _MOST_AT_ONCE // max(1, array[..., 0].nbytes)))
     for start in range(0, array.shape[2], step):
-        yield np.ascontiguousarray(array[..., start : start + step].T).reshape(-1)
+        flat = _in_file_order(array[..., start : start + step]).reshape(-1).view(np.uint8)
+        for begin in range(0, len(flat), _PIECE):
+            yield flat[begin : begin + _PIECE]
+
+
+def _are_equal(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:
+    eights = len(a) // 8 * 8  # eight bytes at a time
+    whole = np.array_equal(a[:eights].view(np.uint64), b[:eights].view(np.uint64))
+    return whole and np.array_equal(a[eights:], b[eights:])
+
+
+def _in_file_order(slices: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    turned = slices.T
+    if turned.flags.c_contiguous:
+        return turned
+    out = np.empty(turned.shape, turned.dtype)
+    for i in range(0, turned.shape[2], _ROWS):  # a few rows at a time stay in the cache, all at once do not
+        out[..., i : i + _ROWS] = turned[..., i : i + _ROWS]
+    return out
 
 
 def _header(value: Writable, dtype: np.dtype[Any]) -> bytes:

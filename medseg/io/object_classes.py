@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from medseg.errors import InputError, printable
 from medseg.io.read import read_labels
@@ -23,6 +25,8 @@ _ENDING = "_objects"
 _SHOWN = 5
 _MOST_DIGITS = 18
 _LONGEST_SHOWN = 40
+_MOST_DENSE = 1 << 24
+"""Up to this number a table with a place for every number is faster than sorting."""
 _TABLE = "a table with the columns label and class (or object_id and name), a row per object"
 
 
@@ -93,7 +97,7 @@ def read_object_classes(path: Path | None, labels: LabelMap, names: Mapping[int,
     InputError
         If an object has no class or two, a class is unknown, or the table speaks of objects that are not there.
     """
-    objects = [int(i) for i in np.unique(labels.array) if i > 0]
+    objects = _objects(labels)
     if path is None:
         if not objects:
             return {}
@@ -104,7 +108,7 @@ def read_object_classes(path: Path | None, labels: LabelMap, names: Mapping[int,
             "a table or an image of the same name in the folder classes",
             "Add it; a table has the columns label and class.",
         )
-    given = _from_table(path, names) if path.suffix.lower() == ".csv" else _from_image(path, labels)
+    given = _from_table(path, names) if path.suffix.lower() == ".csv" else _from_image(path, labels, objects)
     unknown = sorted(set(given.values()) - set(names))
     if names and unknown:
         raise _wrong(path, f"the class {unknown[0]}", f"one of {_listed(names)}", "Correct the class, or dataset.json.")
@@ -145,7 +149,7 @@ def _from_table(path: Path, names: Mapping[int, str]) -> dict[int, int]:
     return given
 
 
-def _from_image(path: Path, labels: LabelMap) -> dict[int, int]:
+def _from_image(path: Path, labels: LabelMap, objects: Sequence[int]) -> dict[int, int]:
     classes = read_labels(path)
     if classes.grid.shape != labels.grid.shape:
         raise _wrong(
@@ -154,13 +158,36 @@ def _from_image(path: Path, labels: LabelMap) -> dict[int, int]:
             f"the size of the label image, {'x'.join(map(str, labels.grid.shape))}",
             "Put the classes of this very label image there.",
         )
-    both = (labels.array > 0) & (classes.array != 0)
-    pairs = np.unique(np.stack([labels.array[both], classes.array[both]]).astype(np.int64), axis=1)
-    given: dict[int, int] = {}
-    for label, number in pairs.T.tolist():
-        if given.setdefault(label, number) != number:
-            raise _twice(path, label, f"class {given[label]}", f"class {number}")
-    return given
+    ids = np.array([0, *objects])
+    is_dense = ids[-1] <= _MOST_DENSE
+    class_of = np.zeros(ids[-1] + 1 if is_dense else len(ids), classes.array.dtype)
+    for label, number in zip(*_as_stored(labels.array, classes.array), strict=True):
+        both = (label > 0) & (number != 0)
+        label, number = label[both], number[both]
+        at = label if is_dense else np.searchsorted(ids, label)
+        new = class_of[at] == 0
+        class_of[at[new]] = number[new]
+        clash = np.flatnonzero(class_of[at] != number)
+        if len(clash):
+            one, other = sorted((int(class_of[at[clash[0]]]), int(number[clash[0]])))
+            raise _twice(path, int(label[clash[0]]), f"class {one}", f"class {other}")
+    found = class_of[objects] if is_dense else class_of[1:]
+    return {i: number for i, number in zip(objects, found.tolist(), strict=True) if number}
+
+
+def _as_stored(first: npt.NDArray[Any], *others: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+    """Return arrays with the axes turned round where the first axis of the first one runs fastest in memory."""
+    return tuple(array.T if first.flags.f_contiguous else array for array in (first, *others))
+
+
+def _objects(labels: LabelMap) -> list[int]:
+    top = int(labels.array.max(initial=0))
+    if top > _MOST_DENSE:
+        return [i for i in np.unique(labels.array).tolist() if i > 0]
+    is_there = np.zeros(top + 1, np.bool_)
+    for plane in _as_stored(labels.array)[0]:
+        is_there[plane[plane > 0]] = True
+    return np.flatnonzero(is_there).tolist()
 
 
 def _rows(path: Path) -> list[tuple[int, str]]:

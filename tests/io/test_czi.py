@@ -119,6 +119,32 @@ def test_packed_tiles_come_back_as_they_were(path, method, pack):
     np.testing.assert_array_equal(volume.array, STACK[0])
 
 
+def test_plain_values_in_a_tile_that_says_jpeg_xr_are_read_as_they_are(path):
+    volume = read(write_czi(path, tiles_of(STACK[:1], compression=4)))
+    np.testing.assert_array_equal(volume.array, STACK[0])
+    bgr = RNG.integers(0, 255, (9, 11, 3)).astype(np.uint8)
+    volume = read(write_czi(path, [WrittenTile(bgr, {"X": 0, "Y": 0, "C": 0}, compression=4)]))
+    np.testing.assert_array_equal(volume.array, np.moveaxis(bgr[..., ::-1], -1, 0))
+
+
+def test_a_scene_that_cannot_be_read_does_not_hide_the_others(path):
+    colour = WrittenTile(np.zeros((9, 11, 3), np.uint8), {"X": 0, "Y": 0, "C": 0, "S": 0})
+    grey = [WrittenTile(STACK[0, 0, 0], {"X": x, "Y": 0, "C": 0, "S": s}) for x, s in ((20, 0), (40, 1))]
+    write_czi(path, [colour, *grey])
+    with pytest.raises(InputError, match="Gray16 and Bgr24") as caught:
+        read(path, series="0")
+    assert caught.value.code == "E_INPUT_FORMAT"
+    np.testing.assert_array_equal(read(path, series="1").array[0], STACK[0, 0, 0])
+
+
+def test_grey_values_of_two_depths_take_the_type_that_holds_both(path):
+    narrow = (STACK[0, 0, 0] % 256).astype(np.uint8)
+    tiles = [WrittenTile(narrow, {"X": 0, "Y": 0, "C": 0}), WrittenTile(STACK[0, 1, 0], {"X": 0, "Y": 0, "C": 1})]
+    volume = read(write_czi(path, tiles))
+    assert volume.array.dtype == np.uint16
+    np.testing.assert_array_equal(volume.array, np.stack([narrow, STACK[0, 1, 0]]))
+
+
 @pytest.mark.parametrize("is_jpeg_xr", [False, True])
 def test_colours_are_red_green_blue(path, is_jpeg_xr):
     rgb = RNG.integers(0, 255, (9, 11, 3)).astype(np.uint8)
@@ -170,8 +196,10 @@ SPOILED = {
         "E_INPUT_UNREADABLE",
         "a picture of (18, 22) pixels",
     ),
-    "two types": (
-        lambda t: [WrittenTile(t[0].values.astype(np.uint8), t[0].start), *t[1:]], "E_INPUT_FORMAT", "types [0, 1]"
+    "grey and colour in one channel": (
+        lambda t: [WrittenTile(np.zeros((9, 11, 3), np.uint8), t[0].start), *t[1:]],
+        "E_INPUT_FORMAT",
+        "the image well A1 with pixels of the kind Gray16 and Bgr24",
     ),
     "nothing": (lambda t: [], "E_INPUT_EMPTY", "without images"),
     "channels far apart": (

@@ -80,6 +80,13 @@ def test_a_name_that_never_ends_is_not_repeated_for_each_image_below_it(path):
     assert max(len(about) for _, about in caught.value.choices) < 300
 
 
+def test_a_stack_that_was_recorded_downwards_has_the_same_spacing(path):
+    lengths = {"x": 2.6611e-4, "y": 2.6611e-4, "z": -5.19346e-5}  # so stored by a microscope
+    values = np.zeros((174, 4, 2048), np.uint8)
+    volume = read(write_lif(path, [image(values, "zyx", lengths=lengths, luts=("Red",))]))
+    np.testing.assert_allclose(volume.grid.spacing, (0.3002, 266.11 / 3, 0.13), rtol=1e-5)
+
+
 def test_lengths_that_are_not_stored_make_pixels(path):
     volume = read(write_lif(path, [image(STACK[0], "czyx", lengths={})]))
     assert volume.grid.unit == "px"

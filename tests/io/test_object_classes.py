@@ -96,6 +96,23 @@ def test_a_wrong_image_of_classes_is_refused_in_one_sentence(tmp_path, spoil, to
     assert told in refused.value.found
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("step", [1, 5_000_000], ids=["small numbers", "large numbers"])
+def test_each_object_of_a_stack_gets_the_class_that_the_image_has_there(tmp_path, order, step):
+    rng = np.random.default_rng(4)
+    array = rng.integers(0, 40, (3, 7, 9)).astype(np.uint32)
+    class_of = rng.integers(1, 5, 40)
+    classes = np.where(array > 0, class_of[array], 0).astype(np.uint8)
+    write_tiff(label_map(classes), tmp_path / "a.tif")
+    labels = label_map(np.asarray(array * np.uint32(step), order=order))
+    wanted = {int(i) * step: int(class_of[i]) for i in np.unique(array) if i}
+    assert read_object_classes(tmp_path / "a.tif", labels, {}) == wanted
+    classes[array == 7] = 0
+    write_tiff(label_map(classes), tmp_path / "a.tif")
+    with pytest.raises(InputError, match=f"no class for object {7 * step} of the label image"):
+        read_object_classes(tmp_path / "a.tif", labels, {})
+
+
 def test_an_image_of_classes_of_another_size_is_refused(tmp_path):
     write_tiff(label_map(np.ones((5, 4), np.uint8)), tmp_path / "a.tif")
     with pytest.raises(InputError, match="5x4 voxels"):

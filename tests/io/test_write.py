@@ -65,7 +65,7 @@ def test_48_orientations_come_back_with_both_forms_and_no_notice(tmp_path, obliq
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "u1", ">i2", ">f4", "bool", "f2"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_volumes_keep_their_values_whatever_their_memory_looks_like(tmp_path, oblique_grid, dtype, order, monkeypatch):
-    monkeypatch.setattr("medseg.io.nifti_write.PIECE", 500)  # several pieces, the last one shorter
+    monkeypatch.setattr("medseg.io.nifti_write._PIECE", 500)  # several pieces, the last one shorter
     numbers = np.random.default_rng(1).integers(0, 2 if dtype == "bool" else 100, oblique_grid.shape)
     array = np.asarray(numbers.astype(dtype), order=order)[np.newaxis]
     write(Volume(array, oblique_grid), tmp_path / "a.nii.gz")
@@ -149,8 +149,11 @@ def test_reading_back_notices_every_difference(tmp_path, oblique_grid):
     other[0, 0, 0] = 1
     wider = labels.array.copy()
     wider[0, 0, 0] = 300
+    last = labels.array.copy()
+    last[-1, -1, -1] = 1
     moved = Grid(oblique_grid.shape, oblique_grid.world_from_index + np.eye(4, k=3) * 0.01)
-    for value in (LabelMap(other, oblique_grid), LabelMap(wider, oblique_grid), LabelMap(labels.array, moved)):
+    changed = [LabelMap(array, oblique_grid) for array in (other, wider, last)]
+    for value in (*changed, LabelMap(labels.array, moved)):
         with pytest.raises(OutputError, match="on reading the file back"):
             verify_nifti(value, tmp_path / "a.nii")
 
