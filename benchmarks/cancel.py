@@ -157,7 +157,7 @@ def segmenting(viewer: Any, model: str, volume: Any) -> tuple[Any, Callable[[], 
     widget.device_combo.setCurrentText("cpu")
 
     def start() -> None:
-        widget._loaded.clear()  # every run loads the model anew: that is a phase too
+        widget._loaded.forget()  # every run loads the model anew: that is a phase too
         widget.segment()
 
     return widget.bar, start

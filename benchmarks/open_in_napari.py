@@ -1,15 +1,18 @@
 """How long a whole-body sized scan takes to open and to scroll in napari; needs a screen (or xvfb-run).
 
-    python benchmarks/open_in_napari.py [--shape 512 512 400]
+    python benchmarks/open_in_napari.py [--shape 512 512 400] [--unprepared]
 
-Writes the scan to a temporary folder first, as .nii.gz, .nii and .mha; the figures are seconds of
-processor time. The first file also pays for what napari loads once.
+First a result is added, as the Segment widget does it: classes, the same again, and objects; the figures are
+milliseconds of processor time of the window's thread, which stands still meanwhile. With --unprepared nothing was made
+ready beside the window before. Then the scan is written to a temporary folder, as .nii.gz, .nii and .mha, and opened;
+the figures are seconds of processor time. The first file also pays for what napari loads once.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -45,9 +48,12 @@ def main():
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 400))
-    volume = scan(tuple(parser.parse_args().shape))
+    parser.add_argument("--unprepared", action="store_true")
+    given = parser.parse_args()
+    volume = scan(tuple(given.shape))
     print(f"{volume!r}, {volume.array.nbytes / 1e6:.0f} MB")
     viewer = napari.Viewer()
+    add_results(viewer, volume, prepared=not given.unprepared)
     with tempfile.TemporaryDirectory() as folder:
         for suffix in (".nii.gz", ".nii", ".mha"):
             path = Path(folder, f"scan{suffix}")
@@ -68,6 +74,35 @@ def main():
             )
             viewer.layers.remove(layer)
     viewer.close()
+
+
+def add_results(viewer, volume, *, prepared):
+    """Print how long the window stands still when results are added."""
+    from qtpy.QtWidgets import QApplication
+
+    from medseg.labels import Instances, LabelMap, Segment
+    from napari_plugin._layers import instances_layer, labels_layer, volume_layers
+    from napari_plugin._ready import ready
+
+    for data, attributes, _ in volume_layers(volume, "scan"):
+        viewer.add_image(data, **attributes)
+    array = np.zeros(volume.grid.shape, np.uint8)
+    array[tuple(slice(n // 3, n // 2) for n in array.shape)] = 1
+    classes = LabelMap(array, volume.grid, {1: "organ"})
+    objects = Instances(array.astype(np.int32), volume.grid, (Segment(1),), {1: "lesion"})
+    for name, made in (("classes", classes), ("the same again", classes), ("objects", objects)):
+        QApplication.processEvents()
+        layer = labels_layer(made, name) if made is classes else instances_layer(made, name)
+        if prepared:
+            beside = threading.Thread(target=ready, args=([layer],))
+            beside.start()
+            beside.join()
+        start = time.thread_time()
+        viewer.add_labels(layer[0], **layer[1])
+        added = time.thread_time()
+        QApplication.processEvents()
+        print(f"{name:15} added {1e3 * (added - start):5.0f} ms, drawn {1e3 * (time.thread_time() - added):4.0f} ms")
+    viewer.layers.clear()
 
 
 def show(viewer, axis, point):

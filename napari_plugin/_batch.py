@@ -18,6 +18,7 @@ from napari_plugin._batch_pace import BatchPace
 from napari_plugin._finished_case import case_layers
 from napari_plugin._layers import LayerData
 from napari_plugin._process import Run, sentence
+from napari_plugin._ready import ready
 from napari_plugin._request import Request
 from napari_plugin._settings import settings
 
@@ -147,6 +148,7 @@ class BatchWidget(BatchForm):
         if event.type() == QEvent.Type.ParentChange:
             if self._docked and self.parent() is None:
                 self.run.stop()
+                self.bar.close_down()
             self._docked = self.parent() is not None
         return bool(super().event(event))
 
@@ -211,4 +213,6 @@ class BatchWidget(BatchForm):
 def _opening(row: dict[str, Any], folder: Path, out: Path) -> Steps[list[LayerData]]:
     """Read a finished case; runs on another thread."""
     yield Progress(f"opening {row['case']}", 0, 0)
-    return case_layers(row, folder, out)
+    layers = case_layers(row, folder, out)
+    ready(layers)
+    return layers

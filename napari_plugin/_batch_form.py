@@ -31,7 +31,7 @@ from napari_plugin._running import RunBar, time_left
 from napari_plugin._segment_form import AMBER, STRONG
 from napari_plugin._settings import DEVICES, Settings
 
-COLUMNS = ("Case", "State", "Objects", "Codes", "Seconds")
+COLUMNS = ("Case", "State", "Objects", "Codes", "Time")
 _WORDS = {"ok_with_warnings": "ok, with warnings", "not_started": "not started"}
 _COLOURS = {"ok": "#7bd88f", "ok_with_warnings": "#ffb000", "refused": "#ff6b6b", "failed": "#ff6b6b"}
 
@@ -140,7 +140,7 @@ class BatchForm(QWidget):
         count = line.get("objects", {}).get("count")
         done = state in ("ok", "ok_with_warnings")
         cells = ("", _WORDS.get(state, state), "" if count is None else str(count), ", ".join(line["codes"]))
-        for column, text in enumerate((*cells, f"{line['seconds']:.1f}" if done else "")):
+        for column, text in enumerate((*cells, f"{line['seconds']:.1f} s" if done else "")):
             item = self.table.item(row, 0) if column == 0 else QTableWidgetItem(text)
             if item is None:
                 continue
@@ -168,7 +168,7 @@ class BatchForm(QWidget):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
-        header.setMaximumSectionSize(150)
+        header.setMaximumSectionSize(170)
         self.device_combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.table.setMinimumHeight(140)
         self.table.setToolTip("Double click a finished case to open it")

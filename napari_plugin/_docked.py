@@ -37,16 +37,15 @@ class DockedWidget(QWidget):
         return bool(super().event(event))
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
-        """Leave the viewer as it was, and wait a moment for work under way."""
+        """Leave the viewer as it was."""
         self.close_down()
-        self.run.close_down()
         super().closeEvent(event)
 
     def close_down(self) -> None:
         """Do what closing does, once."""
         if not self.gone:
             self.gone = True
-            self.run.cancel()
+            self.run.close_down()
             self.let_go()
 
     def let_go(self) -> None:

@@ -135,7 +135,9 @@ class ObjectsView(QWidget):
         box = QGroupBox("Correct the selected rows")
         inner = QVBoxLayout(box)
         inner.setContentsMargins(6, 4, 6, 6)
-        inner.addLayout(_row(self.classes, self.set_class))
+        named = _row(self.classes, self.set_class)
+        named.setStretch(0, 1)  # names of structures are long
+        inner.addLayout(named)
         inner.addLayout(_row(self.delete, self.merge, self.split, self.undo))
         return box
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from napari.utils import cancelable_progress
-from qtpy.QtCore import QEventLoop, Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from medseg import MedsegError, Progress
+from medseg import Progress
 from napari_plugin._run import Make, Outcome, Run
-from napari_plugin._telling import tell
+from napari_plugin._telling import tell_any
 
 __all__ = ["Make", "RunBar", "time_left"]
 
@@ -39,8 +39,7 @@ class RunBar(QWidget):
         super().__init__(parent)
         self._run: Run | None = None
         self._alive: list[Run] = []
-        self._keepable, self._drawing = False, False
-        self._newest: Progress | None = None
+        self._keepable = self._shown = False
         # queued, as every other end of a run is told
         self._over.connect(self._tell_stopped, Qt.ConnectionType.QueuedConnection)
         self._activity: Any = None
@@ -76,11 +75,11 @@ class RunBar(QWidget):
         """
         if self.busy:
             raise RuntimeError("one run at a time")
-        self._keepable = keepable
+        self._keepable, self._shown = keepable, self._window().isVisible()
         self._activity = cancelable_progress(total=0, desc=what)
-        run = self._run = Run(make, keepable=keepable, parent=self)
+        run = self._run = Run(make, self)
         self._alive.append(run)
-        run.stepped.connect(self._take_step)
+        run.stepped.connect(self._show)
         run.ended.connect(self._finish)
         run.rested.connect(lambda: self._alive.remove(run))
         self._text.setText(f"{what} …")
@@ -111,17 +110,10 @@ class RunBar(QWidget):
         self._text.setText("Keeping what is finished …")
         self._run.answer(keep=True)
 
-    def close_down(self, seconds: float = 3.0) -> None:
-        """Give up the work, and wait a moment for it to end: for a widget that is being closed."""
+    def close_down(self) -> None:
+        """Give up the work, without asking: for a widget that is being closed."""
         if self._run is not None:
             self._let_go()
-        if not self._alive:
-            return
-        loop = QEventLoop()
-        for run in self._alive:
-            run.rested.connect(lambda: None if self._alive else loop.quit())
-        QTimer.singleShot(int(1000 * seconds), loop.quit)
-        loop.exec()
 
     def _let_go(self) -> None:
         """Take no result any more: the thread ends with the step under way, and nobody has to wait for it."""
@@ -134,21 +126,17 @@ class RunBar(QWidget):
         self.stopped.emit()
         self.ended.emit()
 
-    def _take_step(self, step: Progress) -> None:
-        """Show a step; those that come while one is being drawn wait, and only the newest of them counts."""
-        self._newest = step
-        if self._drawing:
-            return  # napari handles events while it draws its own bar: to draw here too would never end
-        self._drawing = True
-        try:
-            while self._newest is not None:
-                step, self._newest = self._newest, None
-                self._show(step)
-        finally:
-            self._drawing = False
+    def _window(self) -> QWidget:
+        """Return napari's window, also where the dock floats beside it."""
+        window = self.window()
+        above = window.parentWidget()
+        return window if above is None else above.window()
 
     def _show(self, step: Progress) -> None:
         if self._run is None or self._run.stopping:
+            return
+        if self._shown and not self._window().isVisible():
+            self._let_go()  # the window was closed, though a program may hold it still
             return
         activity = self._activity
         if activity is not None and activity.is_canceled:
@@ -168,10 +156,9 @@ class RunBar(QWidget):
     def _finish(self, outcome: Outcome) -> None:
         self._rest()
         error = outcome.error
-        if isinstance(error, MedsegError):
-            tell(error)
         if error is not None:
-            self.failed.emit(error)  # napari itself shows an error that is none of ours, with its traceback
+            tell_any(error)
+            self.failed.emit(error)
         elif outcome.whole:
             self.done.emit(outcome.value)
         else:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
-from medseg import MedsegError, Progress, Volume
+from medseg import MedsegError, Volume
 from medseg.models.fits import extent_notice, misfit
-from medseg.progress import Steps
-from medseg.volume import joined
-from napari_plugin._layers import LayerData, instances_layer, labels_layer, maps_layers, present_ids, volume_from_layer
+from napari_plugin._layers import volume_from_layer
+from napari_plugin._loaded import LoadedModel
 from napari_plugin._request import Request, request_of_image
-from napari_plugin._segment_answer import Answer, Asked
+from napari_plugin._segment_answer import Answer, Asked, answer_steps
 from napari_plugin._segment_form import SegmentForm
 from napari_plugin._settings import settings
 from napari_plugin._telling import tell, warn
+from napari_plugin._turn import NETWORKS
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    from medseg.pipeline import Model
 
 
 class SegmentWidget(SegmentForm):
@@ -42,7 +40,7 @@ class SegmentWidget(SegmentForm):
     def __init__(self, viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(viewer, settings(), parent)
         self._viewer = viewer
-        self._loaded: dict[tuple[str, str], Model] = {}
+        self._loaded = LoadedModel()
         self.run_button.clicked.connect(self.segment)
         self.command_button.clicked.connect(lambda: self._copy(recipe=False))
         self.recipe_button.clicked.connect(lambda: self._copy(recipe=True))
@@ -51,7 +49,7 @@ class SegmentWidget(SegmentForm):
         for signal in (self.model.changed, self.where.changed):
             signal.connect(self.refresh)
         self.bar.done.connect(self._finish)
-        self.bar.stopped.connect(lambda: self.result.setText("Stopped. Nothing was kept."))
+        self.bar.stopped.connect(self._stopped)
         self.bar.failed.connect(self._fail)
         self.bar.ended.connect(self.refresh)
         viewer.layers.events.inserted.connect(self.refresh)
@@ -108,7 +106,9 @@ class SegmentWidget(SegmentForm):
             self.refresh()
             return
         self.result.clear()
-        self.bar.start(lambda: self._steps(asked), what=f"Segmenting {asked.name}", keepable=True)
+        self._loaded.want((asked.model, asked.device))
+        work = partial(answer_steps, asked, self._loaded)
+        self.bar.start(lambda: NETWORKS.steps(work), what=f"Segmenting {asked.name}", keepable=True)
         self.refresh()
 
     def asked(self) -> Asked:
@@ -177,7 +177,6 @@ class SegmentWidget(SegmentForm):
     def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Give up the work."""
         self.give_up()
-        self.bar.close_down()
         super().closeEvent(event)
 
     def give_up(self) -> None:
@@ -185,38 +184,26 @@ class SegmentWidget(SegmentForm):
         if self._over:
             return
         self._over = True
-        self.bar.cancel()
-        self.bar.answer(keep=False)
-        self._loaded.clear()
+        self.bar.close_down()
+        self._loaded.forget()
         for emitter in (self._viewer.layers.events.inserted, self._viewer.layers.events.removed):
             emitter.disconnect(self.refresh)
         self.channels.let_go()
         self.where.let_go()
 
-    def _steps(self, asked: Asked) -> Steps[Answer]:
-        """Do the work; runs on another thread."""
-        from medseg.pipeline import load_model, segment_steps
-
-        yield Progress("loading the model", 0, 0)
-        key = (asked.model, asked.device)
-        model = self._loaded.get(key)
-        if model is None:
-            model = load_model(asked.model, device=asked.device)
-            self._loaded[key] = model
-        volumes = asked.volumes
-        volume = volumes[0] if len(volumes) == 1 else joined(volumes, asked.card.input.channels)
-        prediction = yield from segment_steps(volume, model, asked.options)
-        # looked for here: a large scan would hold the window up
-        return Answer(asked, prediction, model.device, tuple(present_ids(prediction.labels.array)))
-
     def _finish(self, answer: Answer) -> None:
         prediction = answer.prediction
-        for data, attributes, kind in layers_of(answer):
+        for data, attributes, kind in answer.layers:
             getattr(self._viewer, f"add_{kind}")(data, **attributes)
         of_image = {notice for volume in answer.asked.volumes for notice in volume.warnings}  # told when it was opened
         warn(notice for notice in prediction.warnings if notice not in of_image)
         self.refresh()  # what speaks against the choice stands above then, and need not be told twice
         self.tell_result(answer)
+
+    def _stopped(self) -> None:
+        self.result.setText("Stopped. Nothing was kept.")
+        if not self.bar.busy:
+            self._loaded.give_up()
 
     def _fail(self, error: Exception) -> None:
         self.result.setText(
@@ -261,29 +248,6 @@ class SegmentWidget(SegmentForm):
             with suppress(MedsegError):
                 return volume_from_layer(layer).grid.unit
         return "px"
-
-
-def layers_of(answer: Answer) -> list[LayerData]:
-    """Return the layers of a result: objects or classes, then probabilities where they were asked for."""
-    asked, prediction = answer.asked, answer.prediction
-    partial = any(notice.code == "W_PARTIAL" for notice in prediction.warnings)
-    name = f"{asked.name} {asked.card.name}{' (partial)' if partial else ''}"
-    known = {
-        "image": asked.name,
-        "model": asked.model,
-        "partial": partial,
-        "request": None if partial else asked.request,
-        "warnings": prediction.warnings,
-    }
-    layers = []
-    if asked.show_maps and prediction.maps is not None:
-        layers += maps_layers(prediction.maps, name)
-    if prediction.instances is not None:
-        objects = replace(prediction.instances, source=asked.volumes[0].source)
-        layers.append(instances_layer(objects, name, maps=prediction.maps, **known))
-    else:
-        layers.append(labels_layer(prediction.labels, name, **known))
-    return layers
 
 
 def modality_of(volume: Volume) -> str:

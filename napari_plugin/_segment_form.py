@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -17,14 +17,15 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
 
 from medseg.report.colours import colour
 from napari_plugin._channels import Channels
+from napari_plugin._errand import Errand
 from napari_plugin._model_choice import ModelChoice
 from napari_plugin._running import RunBar
+from napari_plugin._scrolling import Scrolling
 from napari_plugin._segment_answer import Answer
 from napari_plugin._settings import DEVICES, Settings
 from napari_plugin._where import Where
@@ -65,7 +66,7 @@ class SegmentForm(QWidget):
         self.problem, self.result = QLabel(), QLabel()
         self.run_button = QPushButton("Segment")
         self.command_button, self.recipe_button = QPushButton("Copy as command"), QPushButton("Copy as recipe")
-        self.bar = RunBar()
+        self.bar, self._fields = RunBar(), Scrolling(self)
         self._looked = False
         self._prepare()
         self._lay_out()
@@ -106,6 +107,7 @@ class SegmentForm(QWidget):
         told = [n for n in dict.fromkeys(prediction.warnings) if capital(n.text) not in above]
         lines += [f'<span style="{AMBER}">{escape(capital(notice.text))} [{notice.code}]</span>' for notice in told]
         self.result.setText("<br>".join(lines))
+        self._fields.bring(self.result)
         self.tell_device(answer.device)
 
     def tell_device(self, device: str) -> None:
@@ -121,9 +123,9 @@ class SegmentForm(QWidget):
         if self._looked:
             return
         self._looked = True
-        worker = create_worker(_found_device)
-        worker.returned.connect(self.tell_device)
-        worker.start()
+        errand = Errand(_found_device, self)
+        errand.told.connect(lambda found: self.tell_device(found[0]))
+        errand.start()
 
     def _prepare(self) -> None:
         for label in (self.problem, self.result, self.device_text):
@@ -153,7 +155,7 @@ class SegmentForm(QWidget):
         copy = QHBoxLayout()
         copy.addWidget(self.command_button)
         copy.addWidget(self.recipe_button)
-        column = QVBoxLayout(self)
+        column = self._fields.column
         column.addLayout(form)
         for widget in (self.tta_box, self.maps_box, self.problem, self.run_button, self.bar, self.result):
             column.addWidget(widget)
@@ -171,7 +173,7 @@ def _swatch(class_id: int, name: str) -> str:
     return f'<span style="color: rgb({red}, {green}, {blue})">&#9632;</span> {escape(name)}'
 
 
-def _found_device() -> str:
+def _found_device() -> Generator[str, None, None]:
     from medseg.nets.device import choose
 
-    return str(choose("auto"))
+    yield str(choose("auto"))

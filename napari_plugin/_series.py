@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout
 
 from medseg import Progress, Volume
 from medseg.errors import FramesAmbiguousError, SeriesAmbiguousError
 from medseg.io.options import ReadOptions
 from medseg.io.read import read_with
 from medseg.progress import Steps
+from napari_plugin._docked import DockedWidget
 from napari_plugin._reader import scan_layers
 from napari_plugin._running import RunBar
 from napari_plugin._telling import tell
@@ -27,7 +28,7 @@ MOST_LISTED = 10_000
 """More time points than this are no list to choose from; a damaged file may claim thousands of millions."""
 
 
-class SeriesChoice(QWidget):
+class SeriesChoice(DockedWidget):
     """Lists series or time points; the chosen ones are opened one after the other, the list stays for more.
 
     Parameters
@@ -51,7 +52,7 @@ class SeriesChoice(QWidget):
         options_of: Callable[[str], ReadOptions],
         what: str = "series",
     ) -> None:
-        super().__init__()
+        super().__init__(RunBar())
         self._viewer, self._path, self._waiting = viewer, path, list[str]()
         self._options_of, self._what = options_of, what
         head = QLabel(f"<b>{escape(Path(path).name)}</b> holds {len(choices)} {what}. Which ones do you want to see?")
@@ -66,7 +67,7 @@ class SeriesChoice(QWidget):
             item.setToolTip(f"{what} {key}")
             self.list.addItem(item)
         self.button = QPushButton("Open")
-        self.bar = RunBar()
+        self.bar = self.run
         self.bar.done.connect(self._add)
         self.bar.ended.connect(self._next)
         self.list.itemSelectionChanged.connect(self._allow)
@@ -77,11 +78,9 @@ class SeriesChoice(QWidget):
             column.addWidget(widget)
         self._allow()
 
-    def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """Give up reading when the list is closed."""
+    def let_go(self) -> None:
+        """Read none of those that were chosen besides."""
         self._waiting.clear()
-        self.bar.close_down()
-        super().closeEvent(event)
 
     def _open(self) -> None:
         self._waiting = [item.data(Qt.ItemDataRole.UserRole) for item in self.list.selectedItems()]

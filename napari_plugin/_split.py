@@ -21,7 +21,7 @@ from napari_plugin._split_made import MadeLayers
 from napari_plugin._split_preview import Look, Looker, PreviewLayer, Wish
 from napari_plugin._split_source import Splittable, changes, described, lies_in_file, request_of, splittable_steps
 from napari_plugin._split_view import shown_part
-from napari_plugin._telling import tell, warn
+from napari_plugin._telling import tell, tell_any, warn
 from napari_plugin._views import camera_of
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class SplitWidget(SplitForm):
         self._item = None
         self.choice.let_go()
         self.image.let_go()
-        self._looker.close_down()
+        self._looker.wish(None)
         for bar in (self.bar, self.reader):
             bar.close_down()
         self.detectors.forget()
@@ -168,11 +168,11 @@ class SplitWidget(SplitForm):
         self.command_button.clicked.connect(lambda: self._copy(recipe=False))
         self.recipe_button.clicked.connect(lambda: self._copy(recipe=True))
         self._looker.found.connect(self._show)
-        self._looker.failed.connect(self._fail)
+        self._looker.failed.connect(self._fail_to_look)
         self.reader.done.connect(self._use)
         self.reader.failed.connect(self._fail)
         self.bar.done.connect(self._finish)
-        self.bar.stopped.connect(lambda: self.result.setText("Stopped; nothing was changed."))
+        self.bar.stopped.connect(self._stopped)
         self.bar.failed.connect(self._fail)
         self.bar.ended.connect(self._refresh)
         self._listen(True)
@@ -319,6 +319,11 @@ class SplitWidget(SplitForm):
         self.result.setText(told)
         self._tell_count(None) if self.detecting else self._look()
 
+    def _stopped(self) -> None:
+        self.result.setText("Stopped; nothing was changed.")
+        if not self.bar.busy:
+            self.detectors.give_up()
+
     def _put(self, item: Splittable, found: Instances) -> None:
         """Show the objects in a layer of their own; the next Apply replaces what the last one made."""
         request = None
@@ -343,6 +348,11 @@ class SplitWidget(SplitForm):
         if isinstance(error, MedsegError):
             self.kind.setText(f"Found {error.found}, expected {error.expected}. {error.remedy}")
         self._refresh()
+
+    def _fail_to_look(self, error: Exception) -> None:
+        if not isinstance(error, MedsegError):
+            tell_any(error)
+        self._fail(error)
 
     def _refresh(self) -> None:
         reason = ""

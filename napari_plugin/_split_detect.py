@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from medseg import Instances, MedsegError, Notice, Progress, Volume, models
+from medseg import Instances, MedsegError, Notice, Prediction, Volume, models
 from medseg.instance.options import SplitOptions
 from medseg.instance.retune import separated_steps
 from medseg.metrics.consensus import Consensus, consensus
 from medseg.models.fits import misfit
 from medseg.progress import Steps
 from napari_plugin._layers import LayerData, instances_layer, record_of, volume_from_layer
+from napari_plugin._loaded import Key, LoadedModel
 from napari_plugin._request import Request, request_of_image
 from napari_plugin._settings import settings
 from napari_plugin._split_source import Splittable, usable
+from napari_plugin._turn import NETWORKS
 
 if TYPE_CHECKING:
     from medseg.models.card import ModelCard
-    from medseg.pipeline import Model
 
 OTHER_GRID = (
     "The image does not lie on the grid of the layer, so their objects cannot be compared: choose its own image."
@@ -55,7 +57,7 @@ class Detectors:
 
     def __init__(self) -> None:
         self._cards = tuple(card for card in models() if card.task == "detection")
-        self._loaded: dict[tuple[str, str], Model] = {}
+        self._loaded = LoadedModel()
 
     @property
     def installed(self) -> bool:
@@ -112,29 +114,37 @@ class Detectors:
         except LookupError:
             request = None
         volume, image = volume_from_layer(layer), str(layer.name)
-        return lambda: self._steps(item, options, volume, image, card.name, request)
+        key = (card.name, settings().device)
+        self._loaded.want(key)
+        return lambda: self._steps(item, options, volume, image, key, request)
+
+    def give_up(self) -> None:
+        """Wait for no model any more; one that is loaded stays."""
+        self._loaded.give_up()
 
     def forget(self) -> None:
-        """Let go of what was loaded."""
-        self._loaded.clear()
+        """Let go of what was loaded, and of what is being loaded."""
+        self._loaded.forget()
 
     def _steps(
-        self, item: Splittable, options: SplitOptions, volume: Volume, image: str, model: str, request: Request | None
+        self, item: Splittable, options: SplitOptions, volume: Volume, image: str, key: Key, request: Request | None
     ) -> Steps[Opinions]:
         """Do the work; runs on another thread."""
-        from medseg.pipeline import load_model, segment_steps
-
         split = yield from separated_steps(item.source, "watershed", options)
-        yield Progress("loading the model", 0, 0)
-        key = (model, settings().device)
-        if key not in self._loaded:
-            self._loaded = {key: load_model(model, device=key[1])}
-        prediction = yield from segment_steps(volume, self._loaded[key])
+        prediction = yield from NETWORKS.steps(partial(_seen_steps, volume, key, self._loaded))
         detected = prediction.instances
         assert detected is not None, "a detector makes objects"
         detected = Instances(detected.array, detected.grid, detected.segments, detected.classes, volume.source)
         new = tuple(notice for notice in prediction.warnings if notice not in volume.warnings)
-        return Opinions(split, detected, consensus(split, detected), image, model, request, new)
+        return Opinions(split, detected, consensus(split, detected), image, key[0], request, new)
+
+
+def _seen_steps(volume: Volume, key: Key, loaded: LoadedModel) -> Steps[Prediction]:
+    """Let the detector look."""
+    from medseg.pipeline import segment_steps
+
+    model = yield from loaded.steps(key)
+    return (yield from segment_steps(volume, model))
 
 
 def reason_against(item: Splittable, image: Any) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
-from qtpy.QtCore import QEventLoop, QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
-from medseg import Instances, MedsegError
+from medseg import Instances
 from medseg.instance.options import SplitOptions
 from medseg.instance.retune import Method, SplitSource
+from napari_plugin._errand import End, Errand
 from napari_plugin._layers import instances_layer
+from napari_plugin._ready import ready
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -43,6 +46,15 @@ class Look:
     complete: bool
 
 
+@dataclass(slots=True)
+class _Wishes:
+    """The wish that is worked on, and the one that waits; whether napari is prepared to draw what comes of them."""
+
+    now: Wish | None = None
+    next: Wish | None = None
+    prepared: bool = False
+
+
 class Looker(QObject):
     """Fulfils wishes one after the other; of those that come while it works only the last is kept.
 
@@ -52,89 +64,74 @@ class Looker(QObject):
 
     found = Signal(object)
     failed = Signal(object)
-    _rested = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._next: Wish | None = None
-        self._now: Wish | None = None
-        self._worker: Any = None
+        self._wishes = _Wishes()
+        self._errand: Errand | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a wish waits or is being worked on."""
-        return self._next is not None or self._worker is not None
+        return self._wishes.next is not None or self._errand is not None
 
     def wish(self, wish: Wish | None) -> None:
         """Ask for a look; None to forget what was asked for."""
-        self._next = wish
+        self._wishes.next = wish
         if wish is None:
-            self._now = None
-        elif self._worker is None:
+            self._wishes.now = None
+        elif self._errand is None:
             self._begin()
-
-    def close_down(self, seconds: float = 3.0) -> None:
-        """Forget all wishes and wait a moment for the work to end."""
-        self.wish(None)
-        if self._worker is None:
-            return
-        loop = QEventLoop()
-        self._rested.connect(loop.quit)
-        QTimer.singleShot(int(1000 * seconds), loop.quit)
-        loop.exec()
 
     def _begin(self) -> None:
-        if self._worker is not None or self._next is None:
+        wishes = self._wishes
+        if self._errand is not None or wishes.next is None:
             return
-        self._now, self._next = self._next, None
-        self._worker = create_worker(self._work, self._now)
-        self._worker.yielded.connect(self._show)
-        self._worker.errored.connect(self._fail)
-        self._worker.finished.connect(self._rest)
-        self._worker.start()
+        wishes.now, wishes.next = wishes.next, None
+        self._errand = Errand(partial(_looking, wishes.now, wishes), self)
+        self._errand.told.connect(self._show)
+        self._errand.ended.connect(self._rest)
+        self._errand.start()
 
-    def _work(self, wish: Wish) -> Any:
-        """Run on the other thread: yields one or two looks, or an error of medseg."""
-        from medseg.instance.look import AT_MOST, AT_ONCE, box_within, look_steps, outlined
+    def _show(self, looks: list[Look]) -> None:
+        for look in looks:
+            if look.wish is self._wishes.now:
+                self.found.emit(look)
 
-        before = None
-        for most in (AT_ONCE, AT_MOST):
-            box = box_within(wish.source, wish.options, wish.shown.box, most_voxels=most, about=wish.shown.about)
-            if box == before:
-                return
-            steps = look_steps(wish.source, wish.method, wish.options, box)
-            try:
-                while True:
-                    next(steps)
-                    if self._now is not wish or (before is not None and self._next is not None):
-                        steps.close()
-                        return
-            except StopIteration as end:
-                seen = end.value
-                drawn = seen.array if wish.shown.solid else outlined(seen.array)
-                yield Look(wish, seen, drawn, complete=box == wish.shown.box)
-            except MedsegError as error:
-                yield error
-                return
-            before = box
-            if box == wish.shown.box:
-                return
+    def _rest(self, end: End) -> None:
+        self._errand = None
+        if end.error is not None:
+            self.failed.emit(end.error)
+        self._begin()
 
-    def _show(self, answer: Any) -> None:
-        if isinstance(answer, Look):
-            if answer.wish is self._now:
-                self.found.emit(answer)
-        else:
-            self.failed.emit(answer)
 
-    def _fail(self, error: Exception) -> None:
-        self.failed.emit(error)
+def _looking(wish: Wish, wishes: _Wishes) -> Generator[Look, None, None]:
+    """Run on the other thread: yields one or two looks."""
+    from medseg.instance.look import AT_MOST, AT_ONCE, box_within, look_steps, outlined
 
-    def _rest(self) -> None:
-        self._worker = None
-        self._rested.emit()
-        if self._next is not None:
-            self._begin()
+    before = None
+    for most in (AT_ONCE, AT_MOST):
+        box = box_within(wish.source, wish.options, wish.shown.box, most_voxels=most, about=wish.shown.about)
+        if box == before:
+            return
+        steps = look_steps(wish.source, wish.method, wish.options, box)
+        try:
+            while True:
+                next(steps)
+                if wishes.now is not wish or (before is not None and wishes.next is not None):
+                    return
+        except StopIteration as end:
+            seen = end.value
+        finally:
+            steps.close()
+        drawn = seen.array if wish.shown.solid else outlined(seen.array)
+        if not wishes.prepared:
+            ready([(drawn, {"colormap": _outline_colours()}, "labels")])
+            wishes.prepared = True
+        yield Look(wish, seen, drawn, complete=box == wish.shown.box)
+        before = box
+        if box == wish.shown.box:
+            return
 
 
 class PreviewLayer:
@@ -185,8 +182,13 @@ class PreviewLayer:
 
     def _look_like(self, solid: bool) -> None:
         """Outlines of one colour in slices, where numbers change with every look; coloured bodies in 3-D."""
-        from napari.utils.colormaps import DirectLabelColormap, label_colormap
+        from napari.utils.colormaps import label_colormap
 
         self._solid = solid
-        one = DirectLabelColormap(color_dict={None: _OUTLINE, 0: "transparent"})
-        self.layer.colormap = label_colormap(49) if solid else one
+        self.layer.colormap = label_colormap(49) if solid else _outline_colours()
+
+
+def _outline_colours() -> Any:
+    from napari.utils.colormaps import DirectLabelColormap
+
+    return DirectLabelColormap(color_dict={None: _OUTLINE, 0: "transparent"})

@@ -31,16 +31,22 @@ class Gate:
         import medseg.nets.tiled as tiled
 
         self.tiles, self.hold_at = 0, hold_at
+        self.most_at_once = self._now = 0
         self.reached, self.opened = threading.Event(), threading.Event()
         self._answer = tiled._answer
         monkeypatch.setattr(tiled, "_answer", self._counted)
 
     def _counted(self, *given):
         self.tiles += 1
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
         if self.tiles == self.hold_at:
             self.reached.set()
             assert self.opened.wait(240)
-        return self._answer(*given)
+        try:
+            return self._answer(*given)
+        finally:
+            self._now -= 1
 
 
 def shown(viewer, volume, name="scan"):

@@ -92,6 +92,37 @@ def test_of_several_series_the_user_chooses(make_napari_viewer_proxy, qtbot, tmp
     assert len(viewer.layers) == 3
 
 
+def test_a_list_of_series_that_is_closed_while_one_is_read_opens_none(
+    make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch
+):
+    import threading
+
+    from napari_plugin import _series
+
+    reached, opened = threading.Event(), threading.Event()
+    plain = _series.read_with
+
+    def slow(*given):
+        reached.set()
+        assert opened.wait(60)
+        return plain(*given)
+
+    monkeypatch.setattr(_series, "read_with", slow)
+    write_series(tmp_path / "study", 1, 10)
+    write_series(tmp_path / "study", 2, 20, modality="MR", n=4)
+    viewer = make_napari_viewer_proxy()
+    viewer.open(str(tmp_path / "study"), plugin="medseg")
+    choice = choice_of(viewer, "series")
+    choice.list.selectAll()
+    choice.button.click()
+    qtbot.waitUntil(reached.is_set)
+    with qtbot.waitSignal(choice.bar.ended):
+        viewer.window.remove_dock_widget(choice)
+    opened.set()
+    qtbot.waitUntil(lambda: choice.bar.resting)
+    assert len(viewer.layers) == 0
+
+
 def choice_of(viewer, word):
     from napari_plugin._series import SeriesChoice
 

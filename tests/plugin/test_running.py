@@ -1,6 +1,10 @@
 """Long work beside a living window: it reports, ends, stops and is asked to finish early."""
 
+import gc
+import subprocess
+import sys
 import threading
+import traceback
 
 import pytest
 
@@ -17,8 +21,7 @@ def bar(qtbot):
 
     made = RunBar()
     qtbot.addWidget(made)
-    yield made
-    made.close_down()
+    return made
 
 
 def counting(gate=None, total=1000):
@@ -145,6 +148,159 @@ def test_a_widget_that_is_closed_while_it_waits_for_an_answer_leaves_no_thread(b
     bar.cancel()
     bar.close_down()
     assert not bar.busy
+    qtbot.waitUntil(lambda: bar.resting)
+
+
+def test_a_fault_that_is_no_error_of_medseg_is_shown_as_napari_shows_faults(bar, qtbot, monkeypatch):
+    shown = []
+    monkeypatch.setattr("napari_plugin._telling.notification_manager.receive_error", lambda *given: shown.append(given))
+
+    def faulty():
+        yield Progress("dividing", 1, 2)
+        return 1 // 0
+
+    with qtbot.waitSignal(bar.failed) as caught:
+        bar.start(faulty, what="Failing")
+    assert isinstance(caught.args[0], ZeroDivisionError)
+    assert shown[0][0] is ZeroDivisionError
+    assert "faulty" in "".join(traceback.format_tb(shown[0][2]))
+
+
+def test_work_that_is_kept_and_then_cancelled_gives_nothing(bar, qtbot):
+    """The second Cancel must not be taken for the answer to the first."""
+    gate = threading.Event()
+
+    def slow_to_finish():
+        try:
+            while True:
+                yield Progress("counting", 0, 1)
+                gate.wait(0.01)
+        except FinishEarly:
+            yield Progress("finishing", 0, 1)
+            gate.wait(5)
+            yield Progress("finishing", 1, 1)
+        return "late"
+
+    got, phases = [], []
+    bar.done.connect(got.append)
+    bar.stepped.connect(lambda step: phases.append(step.phase))
+    with qtbot.waitSignal(bar.stepped):
+        bar.start(slow_to_finish, what="Counting", keepable=True)
+    bar.cancel()
+    bar.answer(keep=True)
+    qtbot.waitUntil(lambda: "finishing" in phases)
+    with qtbot.waitSignal(bar.stopped):
+        bar.cancel()
+        bar.answer(keep=False)
+    gate.set()
+    qtbot.waitUntil(lambda: bar.resting)
+    assert not got
+
+
+def test_a_window_that_is_closed_ends_the_work_and_a_dock_that_is_hidden_does_not(qtbot):
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QDockWidget, QMainWindow
+
+    from napari_plugin._running import RunBar
+
+    window, dock, bar = QMainWindow(), QDockWidget(), RunBar()
+    qtbot.addWidget(window)
+    dock.setWidget(bar)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    with qtbot.waitExposed(window):
+        window.show()
+    with qtbot.waitSignal(bar.stepped):
+        bar.start(lambda: counting(total=10**9), what="Counting")
+    dock.setFloating(True)
+    dock.hide()
+    with qtbot.waitSignal(bar.stepped):
+        pass
+    with qtbot.waitSignal(bar.stopped):
+        window.close()
+    qtbot.waitUntil(lambda: bar.resting)
+
+
+def test_more_works_than_the_computer_has_cores_go_on_side_by_side(qtbot):
+    from qtpy.QtCore import QThreadPool
+
+    from napari_plugin._running import RunBar
+
+    n = QThreadPool.globalInstance().maxThreadCount() + 1
+    together = threading.Barrier(n)
+
+    def meeting():
+        yield Progress("waiting for the others", 0, 1)
+        together.wait(20)
+
+    bars = [RunBar() for _ in range(n)]
+    done = []
+    for made in bars:
+        qtbot.addWidget(made)
+        made.done.connect(done.append)
+        made.start(meeting, what="Meeting")
+    qtbot.waitUntil(lambda: len(done) == n, timeout=20_000)
+
+
+def test_one_turn_lets_works_of_several_bars_compute_one_after_the_other(qtbot):
+    from napari_plugin._running import RunBar
+    from napari_plugin._turn import WAITING, Turn
+
+    turn, gate, inside, most, phases = Turn(), threading.Event(), [0], [0], []
+
+    def alone():
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        try:
+            yield Progress("computing", 0, 1)
+            gate.wait(20)
+            yield Progress("computing", 1, 1)
+        finally:
+            inside[0] -= 1
+
+    first, second = RunBar(), RunBar()
+    for made in (first, second):
+        qtbot.addWidget(made)
+    with qtbot.waitSignal(first.stepped):
+        first.start(lambda: turn.steps(alone), what="First")
+    with qtbot.waitSignal(first.stopped):
+        first.cancel()
+    second.stepped.connect(lambda step: phases.append(step.phase))
+    with qtbot.waitSignal(second.stepped):
+        second.start(lambda: turn.steps(alone), what="Second")
+    assert phases == [WAITING]
+    with qtbot.waitSignal(second.stopped):
+        second.cancel()  # who waits can be cancelled
+    qtbot.waitUntil(lambda: second.resting)
+    assert not first.resting
+    with qtbot.waitSignal(second.done):
+        second.start(lambda: turn.steps(alone), what="Third")
+        gate.set()
+    assert most == [1]
+
+
+def test_a_program_ends_although_a_window_asks_whether_to_keep_the_work():
+    """At its end napari waits for the threads that it knows: one that waited for an answer would keep it for ever."""
+    script = """
+import sys
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
+from medseg.progress import Progress
+from napari_plugin._running import RunBar
+
+def endless():
+    while True:
+        yield Progress("counting", 0, 1)
+
+import napari
+viewer = napari.Viewer(show=False)
+bar = RunBar()
+bar.stepped.connect(lambda _: (bar.cancel(), QTimer.singleShot(0, QApplication.quit)))
+bar.start(endless, what="Counting", keepable=True)
+napari.run(force=True)
+print("busy" if bar.busy else "over")
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "busy\n"), ran.stderr
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -165,4 +321,27 @@ def test_a_window_that_is_destroyed_during_the_work_leaves_no_thread(qtbot, aske
     if asked:
         made.cancel()
     made.deleteLater()
+    qtbot.waitUntil(gone.is_set)
+
+
+def test_a_window_whose_rubbish_is_collected_before_it_is_destroyed_ends_its_work(qtbot):
+    """PyQt forgets a partial or a lambda that was collected, or calls what is left of it and ends the program."""
+    from napari_plugin._running import RunBar
+
+    gone = threading.Event()
+
+    def steps():
+        try:
+            yield from counting()
+        finally:
+            gone.set()
+
+    made = RunBar()
+    with qtbot.waitSignal(made.stepped):
+        made.start(steps, what="Counting", keepable=True)
+    made.cancel()
+    made.itself = made
+    made.deleteLater()
+    del made
+    gc.collect()
     qtbot.waitUntil(gone.is_set)

@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
 
 pytest.importorskip("napari")
+from qtpy.QtCore import QPoint
+from qtpy.QtWidgets import QLabel
 from segmenting import LONG, Gate, long_scan, sample, shown
 
+from medseg import pipeline
 from medseg.grid import image_grid
 from medseg.models.registry import EMBEDDED
 from medseg.volume import Volume
@@ -116,6 +120,53 @@ def test_cancel_without_keeping_leaves_no_layer(viewer, widget, qtbot, monkeypat
     assert [layer.name for layer in viewer.layers] == ["scan"]
     assert "Nothing was kept" in widget.result.text()
     assert widget.run_button.isEnabled()
+
+
+def test_a_run_after_cancel_says_that_it_waits_until_the_tile_before_has_ended(viewer, widget, qtbot, monkeypatch):
+    from napari_plugin._turn import WAITING
+
+    shown(viewer, sample())
+    gate = Gate(monkeypatch, hold_at=1)
+    press(qtbot, widget, widget.run_button)
+    qtbot.waitUntil(gate.reached.is_set, timeout=LONG)
+    with qtbot.waitSignal(widget.bar.ended, timeout=LONG):
+        widget.bar.cancel()
+        widget.bar.answer(keep=False)
+    phases = []
+    widget.bar.stepped.connect(lambda step: phases.append(step.phase))
+    with qtbot.waitSignal(widget.bar.stepped, timeout=LONG):
+        press(qtbot, widget, widget.run_button)
+    assert phases == [WAITING]
+    assert gate.tiles == 1
+    assert not widget.bar.resting
+    with qtbot.waitSignal(widget.bar.done, timeout=LONG):
+        gate.opened.set()
+    assert gate.most_at_once == 1
+    assert [layer.name for layer in viewer.layers] == ["scan", "scan hippocampus"]
+
+
+def test_a_model_that_is_still_being_loaded_when_the_dock_is_closed_is_not_kept(viewer, qtbot, monkeypatch):
+    reached, opened, loads = threading.Event(), threading.Event(), []
+    plain = pipeline.load_model
+
+    def slow(*given, **more):
+        loads.append(given)
+        reached.set()
+        assert opened.wait(240)
+        return plain(*given, **more)
+
+    monkeypatch.setattr("medseg.pipeline.load_model", slow)
+    dock, widget = viewer.window.add_plugin_dock_widget("medseg", "Segment")
+    shown(viewer, sample())
+    press(qtbot, widget, widget.run_button)
+    qtbot.waitUntil(reached.is_set, timeout=LONG)
+    key = (widget.model.name, widget.device_combo.currentText())
+    viewer.window.remove_dock_widget(dock)
+    opened.set()
+    qtbot.waitUntil(lambda: widget.bar.resting, timeout=LONG)
+    assert len(loads) == 1
+    assert widget._loaded.get(key) is None
+    assert [layer.name for layer in viewer.layers] == ["scan"]
 
 
 def test_a_layer_that_is_deleted_during_the_run_does_no_harm(viewer, widget, qtbot, monkeypatch):
@@ -263,6 +314,26 @@ def test_a_head_for_a_model_of_crops_is_doubted_before_it_runs_and_a_box_takes_t
     widget.where.combo.setCurrentIndex(2)
     assert widget.where.box(layer) == ((2, 31), (2, 46), (0, layer.data.shape[0]))
     assert widget.problem.isHidden()
+
+
+def test_in_a_low_dock_no_word_is_cut_off_and_the_result_is_scrolled_to(viewer, widget, qtbot):
+    shown(viewer, long_scan())  # a model of crops is doubted in several lines
+    with qtbot.waitExposed(widget):
+        widget.show()
+    widget.resize(widget.minimumSizeHint().width(), 300)
+    widget.result.setText("Stopped after 3 of 4 tiles; the rest was not looked at and is background. " * 3)
+    fields = widget._fields
+    fields.bring(widget.result)
+
+    def seen():
+        top = widget.result.mapTo(fields.viewport(), QPoint(0, 0)).y()
+        return top >= 0 and top + widget.result.height() <= fields.viewport().height()
+
+    qtbot.waitUntil(lambda: fields.verticalScrollBar().maximum() > 0 and seen())
+    texts = [label for label in widget.findChildren(QLabel) if label.isVisible() and label.wordWrap()]
+    assert len(texts) >= 4
+    for label in texts:
+        assert label.height() >= label.heightForWidth(label.width())
 
 
 def test_a_model_of_several_channels_asks_for_a_layer_each(viewer, widget, monkeypatch):
