@@ -65,6 +65,7 @@ WARNING_CODES: dict[str, str] = {
     "W_BACKEND_FALLBACK": "the quicker way to compute failed or did not agree, and was not used",
     "W_TOUCHES_BORDER": "a structure is cut by the edge of the image",
     "W_OUT_OF_DISTRIBUTION": "the image is unlike those that the model was trained on",
+    "W_LOW_CONFIDENCE": "the outline of a structure is probably worse than usual",
     "W_OBJECT_SIZE": "the size of the objects could not be told from the image, or not be followed",
     "W_PARTIAL": "the run was stopped and only a part of the image was looked at",
     "W_FILE_SKIPPED": "a file was left out because it is no image",

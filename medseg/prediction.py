@@ -40,6 +40,24 @@ class ObjectMask:
         return tuple(slice(a, a + n) for a, n in zip(self.start, self.mask.shape, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """How far the outline of one structure may be trusted.
+
+    Parameters
+    ----------
+    class_id : int
+    dice : float
+        The Dice that such a result usually reaches, in [0, 1].
+    low : float
+        Lower bound, which most of such results reach.
+    """
+
+    class_id: int
+    dice: float
+    low: float
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Prediction:
     """Labels on the input's grid and, where asked for, the maps behind them on the working grid.
@@ -56,6 +74,8 @@ class Prediction:
         The separate objects, on the grid of the image, where objects were separated.
     masks : tuple of ObjectMask
         The objects one by one, overlaps kept, where a detector was asked for them.
+    confidence : tuple of Expectation
+        Per structure, where the model's card tells how much may be expected; else empty.
     """
 
     labels: LabelMap
@@ -63,3 +83,4 @@ class Prediction:
     warnings: tuple[Notice, ...] = ()
     instances: Instances | None = None
     masks: tuple[ObjectMask, ...] = ()
+    confidence: tuple[Expectation, ...] = ()

@@ -132,6 +132,36 @@ class Fingerprint(_Strict):
     appearance: tuple[Appearances, ...] = ()
 
 
+class Reliability(_Strict):
+    """How the Dice of one structure follows from the width of the rim in which the network hesitates.
+
+    The expected Dice is ``1 / (1 + exp(-(intercept + slope * width)))``; the lower bound is below it by `widening`
+    times the expected error to the power of 1.5. Below `limit` a result is worth a look before others. A structure
+    that was `always_there` in the training and is not found is expected to be wrong.
+    """
+
+    intercept: float = Field(ge=-50, le=50)
+    slope: float = Field(ge=-1000, le=0)
+    widening: float = Field(ge=0, le=1000)
+    limit: float = Field(ge=0, le=1)
+    always_there: bool
+
+
+class Confidence(_Strict):
+    """What the Dice of a result can be expected to be, learned from validation cases as they are and spoiled.
+
+    ``share`` of the results lie above the lower bound. The figures of `measured` are those of ways of spoiling that
+    were left out of the learning in turn.
+    """
+
+    structures: dict[int, Reliability] = Field(max_length=MOST_CLASSES)
+    share: float = Field(gt=0, lt=1)
+    n_cases: int = Field(ge=1)
+    n_looks: int = Field(ge=1)
+    ways: tuple[str, ...] = Field(max_length=64)
+    measured: dict[str, float] = Field(default_factory=dict, max_length=64)
+
+
 class ModelCard(_Strict):
     """Everything about a model but its weights; data only, unknown keys are refused.
 
@@ -159,6 +189,7 @@ class ModelCard(_Strict):
     training: dict[str, JsonValue] = Field(default_factory=dict)
     scores: tuple[Scores, ...] = ()
     fingerprint: Fingerprint | None = None
+    confidence: Confidence | None = None
     intended_use: str = "Research use only. Not for diagnosis or treatment."
 
     @field_validator("classes")

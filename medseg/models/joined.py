@@ -35,8 +35,9 @@ def joined_sha256(hashes: Sequence[str]) -> str:
 def joined_card(cards: Sequence[ModelCard]) -> ModelCard:
     """Return the card under which several models answer as one.
 
-    Labels are cleaned only as all members agreed; tuned numbers of a splitting are averaged. Scores are left out:
-    nobody has measured the set. The looks of the training images are those of the first card.
+    Labels are cleaned only as all members agreed; tuned numbers of a splitting are averaged. Scores and
+    what can be expected of a result are left out: nobody has measured the set. The looks of the training images are
+    those of the first card.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ def joined_card(cards: Sequence[ModelCard]) -> ModelCard:
             "licence": _one_of_each(card.licence for card in cards),
             "training": {},
             "scores": (),
+            "confidence": None,
             "intended_use": _one_of_each(card.intended_use for card in cards),
         }
     )

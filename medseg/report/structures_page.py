@@ -12,6 +12,10 @@ from medseg.report.page import STYLE, safe_text
 
 MOST_COLUMNS = 8
 """With more structures than these, the table counts them and leaves their sizes to the files."""
+_ABOUT_EXPECTED = (
+    '<p class="quiet">Expected Dice: how well the worst outlined structure probably agrees with an outline by hand '
+    "(1 is full agreement). It is an estimate from how sure the network is, and no proof.</p>\n"
+)
 _PLOTS = 24
 _WIDTH, _ROW, _LEFT, _RIGHT = 760, 44, 16, 16
 
@@ -65,6 +69,8 @@ class Scan:
     link : str
         Address of the full picture beside the page; empty for none.
     message : str
+    expected : float or None
+        The least Dice that may be expected of a structure, where the model tells it.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Scan:
     large: bytes | None = None
     link: str = ""
     message: str = ""
+    expected: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +180,13 @@ class StructuresPage:
         names = self._names()
         some = names if len(names) <= MOST_COLUMNS else []
         heads = [f"{name} {self._unit(name)}" for name in some] or (["structures found"] if names else [])
+        told = any(scan.expected is not None for scan in self.scans)
+        heads += ["expected Dice"] * told
         head = "".join(f"<th>{safe_text(word)}</th>" for word in ("", "scan", *heads, "state"))
-        rows = "\n".join(_row(scan, some, len(names)) for scan in self.scans)
+        rows = "\n".join(_row(scan, some, len(names), told=told) for scan in self.scans)
         return (
             f"<h2>All scans{', most urgent first' * (len(self.scans) > 1)}</h2>\n"
+            f"{_ABOUT_EXPECTED * told}"
             f'<div class="wide"><table class="rows"><tr>{head}</tr>\n{rows}\n</table></div>'
         )
 
@@ -203,7 +213,7 @@ def _picture(scan: Scan, picture: bytes | None) -> str:
     return f'<a href="{escape(scan.link)}">{drawn}</a>' if scan.link else drawn
 
 
-def _row(scan: Scan, names: list[str], n_structures: int) -> str:
+def _row(scan: Scan, names: list[str], n_structures: int, *, told: bool) -> str:
     picture = _picture(scan, scan.picture)
     name = f"<b>{safe_text(scan.name)}</b>"
     linked = f'<a href="{escape(scan.link)}">{name}</a>' if scan.link else name
@@ -211,6 +221,7 @@ def _row(scan: Scan, names: list[str], n_structures: int) -> str:
     if n_structures and not names:
         found = sum(amount.value > 0 for amount in scan.amounts.values())
         cells = [f"{found} of {len(scan.amounts)}" if scan.amounts else ""]
+    cells += ["" if scan.expected is None else f"{scan.expected:.2f}"] * told
     figures = "".join(f"<td>{cell}</td>" for cell in cells)
     case = f'<td class="case">{linked}{_words(scan)}</td>'
     return f"<tr><td>{picture}</td>{case}{figures}<td>{safe_text(scan.state)}</td></tr>"

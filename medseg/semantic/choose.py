@@ -13,7 +13,7 @@ from torch import nn
 from medseg.grid import Grid, image_grid
 from medseg.labels import LabelMap
 from medseg.learn.cases import Case
-from medseg.models.card import Postprocessing
+from medseg.models.card import InputSpec, Postprocessing
 from medseg.nets.tiled import predict_maps
 from medseg.ops.components import cleaned
 from medseg.planning import Plan
@@ -42,7 +42,7 @@ def choose_postprocessing(
     found: list[LabelMap] = []
     for done, case in enumerate(cases, 1):
         maps, _ = finish(predict_maps(network, np.asarray(case.image), options=tile_options(plan), device=device))
-        found.append(LabelMap(classes_of(maps, plan).astype(np.uint16), _grid(case, plan), plan.classes))
+        found.append(LabelMap(classes_of(maps, plan).astype(np.uint16), grid_of(case, plan.input), plan.classes))
         yield pace.at(done)
     best = Postprocessing()
     score = _score(found, cases, plan, best)
@@ -80,8 +80,9 @@ def _score(found: Sequence[LabelMap], cases: Sequence[Case], plan: Plan, cleanin
     return float(np.mean(values)) if values else 0.0
 
 
-def _grid(case: Case, plan: Plan) -> Grid:
-    spacing = plan.input.spacing or (1.0,) * case.labels.ndim
-    if plan.input.space == "patient":
+def grid_of(case: Case, spec: InputSpec) -> Grid:
+    """Return a grid with the size of the voxels of a case; where it lies in space was left behind."""
+    spacing = spec.spacing or (1.0,) * case.labels.ndim
+    if spec.space == "patient":
         return Grid(case.labels.shape, np.diag([*spacing, 1.0]))
-    return image_grid(case.labels.shape, spacing, plan.input.unit)
+    return image_grid(case.labels.shape, spacing, spec.unit)

@@ -17,6 +17,7 @@ from medseg.learn.cases import Case
 from medseg.learn.fit import Batch, EpochReport, FitSettings, fit, supervised
 from medseg.learn.sampling import sample
 from medseg.learn.together import ALONE, Place, fabric_for
+from medseg.models.card import ModelCard
 from medseg.nets.build import build
 from medseg.nets.device import fast_half
 from medseg.nets.losses import deeply_supervised, loss_of
@@ -109,13 +110,13 @@ def validation_dice(network: nn.Module, cases: Sequence[Case], plan: Plan, devic
     return {**means, "score": float(np.mean(list(means.values()))) if means else 0.0}
 
 
-def classes_of(maps: npt.NDArray[np.float32], plan: Plan) -> npt.NDArray[Any]:
+def classes_of(maps: npt.NDArray[np.float32], plan: Plan | ModelCard) -> npt.NDArray[Any]:
     """Return the class id of the largest of (1 + classes, *s) maps."""
     ids = np.array([0, *sorted(plan.classes)])
     return ids[maps.argmax(axis=0)]
 
 
-def case_dice(found: npt.NDArray[Any], truth: npt.NDArray[Any], plan: Plan) -> dict[int, float]:
+def case_dice(found: npt.NDArray[Any], truth: npt.NDArray[Any], plan: Plan | ModelCard) -> dict[int, float]:
     """Return the Dice of each class that is there in at least one of two arrays."""
     dice = {}
     for class_id in plan.classes:

@@ -25,6 +25,7 @@ from medseg.ops.slab import Slab, cut
 from medseg.prediction import Prediction
 from medseg.progress import FinishEarly, Progress, Steps
 from medseg.semantic.memory import check_memory
+from medseg.semantic.trust import Trust
 from medseg.volume import Volume
 
 Box = tuple[tuple[int, int], ...]
@@ -77,8 +78,8 @@ def predict_steps(
     Returns
     -------
     Prediction
-        Labels on ``volume.grid``; maps on the working grid where asked for. After `FinishEarly`: the finished tiles,
-        background elsewhere, and W_PARTIAL.
+        Labels on ``volume.grid``; maps on the working grid where asked for; how good each structure probably is,
+        where the card tells. After `FinishEarly`: the finished tiles, background elsewhere, and W_PARTIAL.
 
     Raises
     ------
@@ -103,8 +104,11 @@ def predict_steps(
     slabs = LabelSlabs(working.grid.shape, _turned(part.grid, card).shape)
     shares = np.empty((tiles.n_out, *working.grid.shape), np.float32) if options.save_maps else None
 
+    trust = Trust(card)
+
     def take(slab: Slab) -> None:
         slabs.take(slab)
+        trust.take(slab)
         if shares is not None:
             there = cut(shares, slab.axis, slice(slab.start, slab.stop))
             there[:] = torch.softmax(torch.from_numpy(slab.finished), dim=0).numpy()
@@ -116,7 +120,9 @@ def predict_steps(
     if options.roi is not None:
         labels = _back_in_place(labels, volume, options.roi)
     kept = None if shares is None else Volume(shares, working.grid, card.outputs, source=working.source)
-    return Prediction(replace(labels, source=volume.source), kept, (*volume.warnings, *notices, *more))
+    confidence, low = trust.told(more)
+    told = (*volume.warnings, *notices, *more, *low)
+    return Prediction(replace(labels, source=volume.source), kept, told, confidence=confidence)
 
 
 def _turned(grid: Grid, card: ModelCard) -> Grid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 import torch
@@ -18,6 +19,7 @@ from medseg.models.bundle import save_bundle
 from medseg.nets.device import choose
 from medseg.planning import Plan, PlanOptions, plan_steps, with_architecture
 from medseg.progress import Steps
+from medseg.semantic.calibrate import SHARE_OF_TRAINING, Limits, calibrate_steps, classes_in_all
 from medseg.semantic.choose import choose_postprocessing
 from medseg.semantic.loop import Budget, fit_cases, new_network
 from medseg.semantic.prepare import prepare_steps
@@ -64,14 +66,25 @@ def train_steps(dataset: Dataset, out: Path, *, options: TrainOptions) -> Steps[
     plan = yield from _plan(used, folder, options, device)
     yield from prepare_steps(used.cases, plan.input, folder / "cases", resume=options.resume)
     training, tuning = (load_part(split, part, folder / "cases") for part in ("train", "val"))
+    begun = monotonic()
     network, last = yield from _learn(training, tuning, plan, folder, options)
+    spent = monotonic() - begun
     cleaning = yield from choose_postprocessing(network, tuning, plan, device=device)
+    confidence = yield from calibrate_steps(
+        network,
+        tuning,
+        plan,
+        cleaning,
+        always_there=classes_in_all((*training, *tuning), plan.classes),
+        limits=Limits(SHARE_OF_TRAINING * spent),
+    )
     network = as_stored(network, new_network(plan))
     card = card_fields(plan, options, network, n_train=len(training), n_val=len(tuning), facts=last)
     card |= {
         "summary": f"Segments {', '.join(plan.classes.values())}; trained for {options.length}.",
         "outputs": ("background", *(plan.classes[c] for c in sorted(plan.classes))),
         "postprocessing": cleaning.model_dump(),
+        "confidence": None if confidence is None else confidence.model_dump(),
     }
     return save_bundle(out, card=card, tensors=as_tensors(network))
 

@@ -157,7 +157,13 @@ def _row_of(case: Case, record: Record, seconds: float, message: str) -> CaseRow
         round(seconds, 3),
         record.objects,
         record.told_once,
+        _least_expected(record),
     )
+
+
+def _least_expected(record: Record) -> float | None:
+    told = [structure.get("expected_dice") for structure in record.structures]
+    return min((float(dice) for dice in told if isinstance(dice, float | int)), default=None)
 
 
 def _row_of_error(case: Case, error: MedsegError, out: Path, seconds: float) -> CaseRow:

@@ -25,6 +25,7 @@ MOST_SMALL = 400
 _SMALL = 260
 _FEW = 3
 _SIZES = (("volume_ml", "ml"), ("area_mm2", "mm²"), ("area_um2", "µm²"), ("volume_um3", "µm³"), ("voxels", "voxels"))
+LOW = "W_LOW_CONFIDENCE"
 _URGENT = ("W_OUT_OF_DISTRIBUTION", "W_SMALLER_THAN_PATCH", "W_PARTIAL", "W_CONSTANT_IMAGE")
 
 
@@ -45,7 +46,7 @@ def write_segment_page(summary: RunSummary, out: Path) -> None:
     rows = [row for row in summary.rows if row.state != "skipped"]
     amounts = {row.case: _amounts(row, out) for row in rows}
     reasons = reasons_by_case(rows, amounts)
-    order = sorted(rows, key=lambda row: (-_urgency(row, reasons[row.case], amounts[row.case]), row.case))
+    order = sorted(rows, key=lambda row: _place(row, reasons[row.case], amounts[row.case]))
     scans = []
     for k, row in enumerate(order):
         scan = _scan(row, reasons[row.case], amounts[row.case])
@@ -90,11 +91,13 @@ def reasons_by_case(rows: Sequence[CaseRow], amounts: dict[str, dict[str, Amount
     return {case: tuple(words) for case, words in found.items()}
 
 
-def _urgency(row: CaseRow, reasons: tuple[str, ...], amounts: dict[str, Amount]) -> float:
-    if not row.is_done:
-        return 100.0
+def _place(row: CaseRow, reasons: tuple[str, ...], amounts: dict[str, Amount]) -> tuple[float | str, ...]:
+    """Return what sorts the cases: urgent warnings, then what is probably bad, the worst first, then the rest."""
     nothing = bool(amounts) and not any(amount.value for amount in amounts.values())
-    return 20.0 * nothing + 5.0 * sum(code in _URGENT for code in row.codes) + float(len(reasons))
+    urgent = 100.0 if not row.is_done else 20.0 * nothing + 5.0 * sum(code in _URGENT for code in row.codes)
+    expected = 1.0 if row.expected_dice is None else row.expected_dice
+    probably_bad = expected if LOW in row.codes else 1.0
+    return -urgent, probably_bad, -len(reasons), expected, row.case
 
 
 def _scan(row: CaseRow, reasons: tuple[str, ...], amounts: dict[str, Amount]) -> Scan:
@@ -106,6 +109,7 @@ def _scan(row: CaseRow, reasons: tuple[str, ...], amounts: dict[str, Amount]) ->
         reasons=reasons,
         link=link_to(picture_of(row)),
         message="" if row.is_done else row.message,
+        expected=row.expected_dice,
     )
 
 

@@ -54,6 +54,8 @@ class CaseRow:
         Count, density, mean size and the like, where objects were separated.
     told_once : tuple of str
         Warning codes of this case that are told once for the whole run.
+    expected_dice : float or None
+        The least one of its structures, where the model tells it.
     """
 
     case: str
@@ -65,6 +67,7 @@ class CaseRow:
     seconds: float = 0.0
     objects: dict[str, Any] = field(default_factory=dict)
     told_once: tuple[str, ...] = ()
+    expected_dice: float | None = None
 
     @property
     def is_done(self) -> bool:
@@ -179,18 +182,21 @@ def line_of(row: CaseRow) -> dict[str, Any]:
     del line["told_once"]
     if not row.objects:
         del line["objects"]
+    if row.expected_dice is None:
+        del line["expected_dice"]
     return line
 
 
 def _table(rows: Sequence[CaseRow]) -> str:
     counted = tuple(dict.fromkeys(name for row in rows for name in row.objects))
+    expected = ("expected_dice",) if any(row.expected_dice is not None for row in rows) else ()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("case", "input", "state", *counted, "codes", "message", "outputs", "seconds"))
+    writer.writerow(("case", "input", "state", *counted, *expected, "codes", "message", "outputs", "seconds"))
     for row in rows:
         names = (printable(name) for name in (row.case, row.input, row.state))
         words = (printable(word) for word in (";".join(row.codes), row.message, ";".join(row.outputs)))
-        figures = (_figure(row.objects.get(name)) for name in counted)
+        figures = [_figure(row.objects.get(name)) for name in counted] + [_figure(row.expected_dice) for _ in expected]
         writer.writerow((*names, *figures, *words, f"{row.seconds:.3f}"))
     return text.getvalue()
 

@@ -6,11 +6,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from medseg.errors import Notice
 from medseg.measure import measure
 from medseg.measure.counts import summarised
 from medseg.measure.positive import Positive, with_positive
-from medseg.prediction import Prediction
+from medseg.prediction import Expectation, Prediction
 from medseg.volume import Volume
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def tables_of(
         If the stain or channel that tells positive objects is not in the image.
     """
     image = volume if is_image else None
-    structures = measure(prediction.labels, image)
+    structures = with_expected_dice(measure(prediction.labels, image), prediction.confidence)
     if prediction.instances is None:
         return Tables(structures)
     objects = measure(prediction.instances, image)
@@ -69,6 +71,25 @@ def tables_of(
     if positive is not None:
         objects, extra = with_positive(objects, prediction.instances, volume, positive)
     return Tables(structures, objects, summarised(objects, volume.grid) | extra)
+
+
+def with_expected_dice(structures: pd.DataFrame, confidence: tuple[Expectation, ...]) -> pd.DataFrame:
+    """Return a table of structures with ``expected_dice`` and its lower bound, where a model tells them.
+
+    Parameters
+    ----------
+    structures : DataFrame
+        With ``class_id``.
+    confidence : tuple of Expectation
+        What it does not name stays empty.
+    """
+    if not confidence:
+        return structures
+    known = {own.class_id: own for own in confidence}
+    found = [known.get(int(class_id)) for class_id in structures["class_id"]]
+    dice = np.array([np.nan if own is None else round(own.dice, 4) for own in found])
+    low = np.array([np.nan if own is None else round(own.low, 4) for own in found])
+    return structures.assign(expected_dice=dice, expected_dice_low=low)
 
 
 def told_once(volume: Volume, tables: Tables) -> tuple[str, ...]:

@@ -107,8 +107,11 @@ def test_a_box_and_mirrored_views_work_as_with_one_model(folders):
 
 def test_a_scan_unlike_the_training_of_any_member_is_told_once(folders, tmp_path):
     strange = replace(sample(), array=np.flip(sample().array, axis=3).copy())
-    alone = segmented(strange, "hippocampus").warnings
-    together = segmented(strange, ["hippocampus", folders["hippocampus"]]).warnings
+    alone, together = (
+        # what one model can expect of its results was not learned for several
+        [notice for notice in segmented(strange, model).warnings if notice.code != "W_LOW_CONFIDENCE"]
+        for model in ("hippocampus", ["hippocampus", folders["hippocampus"]])
+    )
     assert any(n.code == "W_OUT_OF_DISTRIBUTION" for n in alone)
     assert together == alone
     bundle = load_bundle(find("hippocampus"))

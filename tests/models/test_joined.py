@@ -56,6 +56,11 @@ def test_one_card_stays_as_it_is_and_a_set_with_itself_keeps_what_decides():
     assert twice.scores == ()
 
 
+def test_a_set_does_not_tell_what_to_expect_of_its_results_for_nobody_has_measured_it():
+    assert ONE.confidence is not None
+    assert joined_card([ONE, spoiled()]).confidence is None
+
+
 def test_a_set_has_a_valid_card_and_one_identity_in_any_order():
     card = joined_card([ONE, spoiled()])
     assert ModelCard.model_validate(card.model_dump()) == card
