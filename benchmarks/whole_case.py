@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=25)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--overlap", type=float, default=0.5, help="of our tiles; nnU-Net's overlap by half")
     parser.add_argument("--ways", nargs="*", help="only these, by their names in the table")
     parser.add_argument("--keep", type=Path, help="keep scan, network and results in this folder, and use them again")
     options = parser.parse_args()
@@ -70,6 +71,7 @@ def ways(folder: Path, options: argparse.Namespace) -> dict[str, list[str]]:
         found[OURS + backend] = [
             sys.executable, "-m", "medseg.cli", "segment", str(folder / "ct_0000.nii.gz"), "-o", str(folder / backend),
             "-m", str(folder / "ours"), "--device", "cpu", "--backend", backend, "--overwrite",
+            "--overlap", str(options.overlap),
         ]  # fmt: skip
     return {name: command for name, command in found.items() if not options.ways or name in options.ways}
 
@@ -91,20 +93,20 @@ def compared(folder: Path, options: argparse.Namespace) -> None:
         peak = max(cost.peak_gb for cost in spent)
         row = f"{way:<32}{cpu:>9.1f}{wall:>9.1f}{base / cpu:>10.2f}{peak:>9.2f}{peak / top:>10.2f}"
         told = spent[0].answer
-        what = f"{told['tiles']} tiles, {told['versions']}" if told else computed_by(folder, way)
+        what = f"{told['tiles']} tiles, {told['versions']}" if told else computed_by(folder, way, options.overlap)
         print(f"{row}  {agreement(labels[way], labels[first])}  {what}", flush=True)
 
 
-def computed_by(folder: Path, way: str) -> str:
+def computed_by(folder: Path, way: str, overlap: float) -> str:
     """Return what our record says computed the labels, and how many tiles there are."""
     record = json.loads((folder / way.removeprefix(OURS) / "ct.medseg.json").read_text())
     network = record["device"]
     fallen = f"; {network['reason']}" if network["backend"] not in way else ""
     version = f"{network['version']} {network.get('precision', '')}".strip()
-    return f"{n_tiles(folder)} tiles, {network['backend']} {version}{fallen}"
+    return f"{n_tiles(folder, overlap)} tiles, {network['backend']} {version}{fallen}"
 
 
-def n_tiles(folder: Path) -> int:
+def n_tiles(folder: Path, overlap: float) -> int:
     from medseg.io.read import read
     from medseg.learn.preprocess import working_grid
     from medseg.models.bundle import load_bundle
@@ -112,7 +114,7 @@ def n_tiles(folder: Path) -> int:
 
     spec = load_bundle(folder / "ours").card.input
     shape = working_grid(read(folder / "ct_0000.nii.gz").grid, spec).shape
-    return math.prod(len(starts(n, side, 0.5)) for n, side in zip(shape, spec.patch, strict=True))
+    return math.prod(len(starts(n, side, overlap)) for n, side in zip(shape, spec.patch, strict=True))
 
 
 def read_labels(folder: Path, way: str) -> Any:

@@ -16,6 +16,7 @@ from medseg.models.card import ModelCard
 from medseg.models.joined import in_order, joined_card, joined_sha256
 from medseg.models.registry import find
 from medseg.nets.backend import Backend, check_backend, equipped, in_use
+from medseg.ops.tiles import LARGEST_OVERLAP
 from medseg.prediction import Prediction
 from medseg.progress import Steps, to_the_end
 from medseg.volume import Volume
@@ -44,6 +45,9 @@ class SegmentOptions:
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     tta : bool
         Average over mirrored images; slower, a little better.
+    overlap : float, optional
+        Share of a tile that its neighbour covers too, 0 to 0.9: less is faster, and borders of tiles count more. By
+        default 0.5 for structures and 0.25 for objects; a detector chooses its own.
     roi : box, optional
         (start, stop) voxel indices along each axis of the image as stored.
     save_maps : bool
@@ -63,11 +67,12 @@ class SegmentOptions:
     Raises
     ------
     UsageError
-        If the way to separate objects is unknown or the diameter is not above 0.
+        If the way to separate objects is unknown, the overlap out of range or the diameter not above 0.
     """
 
     device: str = "auto"
     tta: bool = False
+    overlap: float | None = None
     roi: Box | None = None
     save_maps: bool = False
     batch: int = 1
@@ -79,6 +84,8 @@ class SegmentOptions:
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in get_args(Split):
             raise _wrong(f"--split {self.split!r}", " or ".join(get_args(Split)), "Choose one of these for --split.")
+        if self.overlap is not None and not 0 <= self.overlap <= LARGEST_OVERLAP:
+            raise _wrong(f"--overlap {self.overlap}", f"a share of 0 to {LARGEST_OVERLAP}", "Correct --overlap.")
         if self.diameter is not None and not 0 < self.diameter < float("inf"):
             raise _wrong(f"--diameter {self.diameter}", "a length above 0", "Correct --diameter, or leave it out.")
 
@@ -192,6 +199,8 @@ def _segmented_steps(volume: Volume, model: Model, chosen: SegmentOptions) -> St
         batch=chosen.batch,
         half=device.type == "cuda",
     )
+    if chosen.overlap is not None:
+        settings = replace(settings, overlap=chosen.overlap)
     prediction = yield from predict_steps(volume, model.network, model.card, options=settings, device=device)
     prediction = replace(prediction, warnings=(*prediction.warnings, *_what_members_say(volume, model, chosen)))
     way = cast("Method", chosen.split or "none")  # a semantic model has been refused as a detector above
@@ -302,6 +311,7 @@ def check_split(card: ModelCard, options: SegmentOptions) -> None:
     asked = [f"--split {options.split}"] if options.split in ("components", "watershed") else []
     asked += ["numbers for the watershed"] if options.splitting is not None else []
     asked += ["--save-maps"] if options.save_maps else []
+    asked += ["--overlap"] if options.overlap is not None else []
     if asked:
         found = f"{' and '.join(asked)} with {card.name}, a detector, which makes objects and no maps"
         raise _wrong(found, "--split maskrcnn or none", "Leave it out, or choose another model: medseg models")
@@ -328,11 +338,14 @@ def _objects_steps(volume: Volume, model: Model, options: SegmentOptions, device
     from medseg.instance.predict import MapOptions
     from medseg.instance.segment import segment_instances_steps
 
+    settings = MapOptions(options.diameter, options.tta, batch=options.batch, half=device.type == "cuda")
+    if options.overlap is not None:
+        settings = replace(settings, overlap=options.overlap)
     found = yield from segment_instances_steps(
         volume,
         model.network,
         model.card,
-        options=MapOptions(options.diameter, options.tta, batch=options.batch, half=device.type == "cuda"),
+        options=settings,
         split=options.splitting,
         save_maps=options.save_maps,
         device=device,

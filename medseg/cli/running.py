@@ -52,6 +52,15 @@ Backend = Annotated[
     typer.Option(help="What computes on the CPU; auto takes OpenVINO where it is installed and agrees with PyTorch."),
 ]
 Tta = Annotated[bool, typer.Option("--tta", help="Average mirrored copies: slower, a little better.")]
+Overlap = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="What neighbouring tiles share, 0 to 0.9: less is faster, and borders of tiles count more. By default 0.5"
+        " for structures, 0.25 for objects.",
+        show_default=False,
+    ),
+]
 Roi = Annotated[
     str | None, typer.Option(metavar="BOX", help="Work only in this box of voxels, such as 10:60,20:80,0:40.")
 ]

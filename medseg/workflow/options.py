@@ -62,6 +62,8 @@ class RunOptions:
         What computes the network.
     tta : bool
         Predict mirrored copies too and average.
+    overlap : float, optional
+        Share of a tile that its neighbour covers too; what suits the task when not given.
     roi : tuple of (start, stop) pairs, optional
         Box in voxels of the input to restrict the work to.
     batch : int
@@ -97,6 +99,7 @@ class RunOptions:
     device: str = "auto"
     backend: Asked = "auto"
     tta: bool = False
+    overlap: float | None = None
     roi: tuple[tuple[int, int], ...] | None = None
     batch: int = 1
     save_maps: bool = False
@@ -123,6 +126,7 @@ class RunOptions:
         # what was not asked for is not written down, so that results of earlier versions can still be resumed
         added: dict[str, Any] = {
             "backend": None if self.backend == "auto" else self.backend,
+            "overlap": self.overlap,
             "split": self.split,
             "diameter": self.diameter,
             "only_objects": self.only_objects or None,
@@ -193,6 +197,7 @@ def load_segmenter(options: RunOptions) -> Segmenter:
     chosen = SegmentOptions(
         device=options.device,
         tta=options.tta,
+        overlap=options.overlap,
         roi=options.roi,
         save_maps=options.save_maps,
         batch=options.batch,

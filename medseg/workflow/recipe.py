@@ -14,6 +14,7 @@ from medseg.instance.options import Decoder
 from medseg.io.options import ReadOptions
 from medseg.measure.positive import Positive
 from medseg.nets.backend import Asked
+from medseg.ops.tiles import LARGEST_OVERLAP
 from medseg.workflow.options import RunOptions, counting_model, one_or_several
 from medseg.workflow.staging import write_bytes
 
@@ -69,6 +70,7 @@ class SegmentRecipe(ReadingRecipe):
     device: str = "auto"
     backend: Asked = "auto"
     tta: bool = False
+    overlap: float | None = Field(None, ge=0, le=LARGEST_OVERLAP)
     roi: tuple[tuple[int, int], ...] | None = None
     batch: int = Field(1, ge=1)
     save_maps: bool = False
