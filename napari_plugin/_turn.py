@@ -11,7 +11,7 @@ from medseg.progress import Steps
 
 T = TypeVar("T")
 
-WAITING = "ending the step before …"
+WAITING = "waiting for the run before, or for your answer there …"
 _POLL_S = 0.05
 
 
@@ -25,7 +25,7 @@ class Turn:
     >>> turn = Turn()
     >>> first, second = turn.steps(count), turn.steps(count)
     >>> next(first).phase, next(second).phase
-    ('counting', 'ending the step before …')
+    ('counting', 'waiting for the run before, or for your answer there …')
     >>> first.close()
     >>> next(second).phase
     'counting'

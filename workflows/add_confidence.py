@@ -25,6 +25,7 @@ from medseg.semantic.prepare import prepared
 def main(folder: Path, dataset: Path, split_file: Path, *words: str) -> int:
     """Rewrite the card of the model in `folder`."""
     card = read_card(folder)
+    version = next_version(card)
     with split_file.open(newline="") as file:
         split = {row["id"]: row["split"] for row in csv.DictReader(file)}
     pairs = [case for case in find_pairs(dataset).cases if split.get(case.id) in ("train", "val")]
@@ -44,7 +45,7 @@ def main(folder: Path, dataset: Path, split_file: Path, *words: str) -> int:
         sys.exit("the Dice of spoiled cases does not follow well enough, or there are too few cases")
     print(found.model_dump_json(indent=1))
     if "--dry-run" not in words:
-        with_card(folder, version=next_version(card), confidence=found.model_dump())
+        with_card(folder, version=version, confidence=found.model_dump())
     return 0
 
 

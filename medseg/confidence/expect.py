@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from medseg.prediction import Expectation
 
 POWER = 1.5
 """The worse the expected result, the wider the spread of the true ones: by the expected error to this power."""
+_WORTH_SAYING = 0.05
+_FARTHEST = 500.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +29,8 @@ def expected_dice(width: Floats | float, curve: Reliability) -> Floats:
     >>> expected_dice(np.array([0.5, 2.0]), curve).round(3)
     array([0.953, 0.5  ])
     """
-    return np.asarray(1.0 / (1.0 + np.exp(-(curve.intercept + curve.slope * np.asarray(width, dtype=np.float64)))))
+    lift = curve.intercept + curve.slope * np.asarray(width, dtype=np.float64)
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(lift, -_FARTHEST, _FARTHEST))))
 
 
 def lower_bound(dice: Floats | float, widening: float) -> Floats:
@@ -36,7 +39,9 @@ def lower_bound(dice: Floats | float, widening: float) -> Floats:
     return np.maximum(0.0, known - widening * (1.0 - known) ** POWER)
 
 
-def expectations(card: ModelCard, rims: Sequence[Rim]) -> tuple[Expectation, ...]:
+def expectations(
+    card: ModelCard, rims: Sequence[Rim], present: Collection[int], *, whole: bool = True
+) -> tuple[Expectation, ...]:
     """Return what may be expected of each structure; nothing where the card does not tell.
 
     Parameters
@@ -44,15 +49,20 @@ def expectations(card: ModelCard, rims: Sequence[Rim]) -> tuple[Expectation, ...
     card : ModelCard
     rims : sequence of Rim
         The background first, then the classes by rising id.
+    present : collection of int
+        Ids of the classes that are left in the labels.
+    whole : bool
+        The whole scan was looked at: a structure that every training image had should be there.
     """
     if card.confidence is None:
         return ()
     found = []
     for class_id, rim in zip(sorted(card.classes), rims[1:], strict=True):
         curve = card.confidence.structures.get(class_id)
-        if curve is None or (rim.n_voxels == 0 and not curve.always_there):
+        there = class_id in present
+        if curve is None or not (there or (curve.always_there and whole)):
             continue
-        dice = float(expected_dice(rim.width, curve)) if rim.n_voxels else 0.0
+        dice = float(expected_dice(rim.width, curve)) if there else 0.0
         found.append(Expectation(class_id, dice, float(lower_bound(dice, curve.widening))))
     return tuple(found)
 
@@ -70,5 +80,5 @@ def low_notice(confidence: Confidence, classes: Mapping[int, str], found: Sequen
 def _words(own: Expectation, limit: float) -> str:
     if own.dice == 0.0:
         return "not found, though it was in every training image"
-    bound = f"in most such cases at least {own.low:.2f}"
-    return f"a Dice of about {own.dice:.2f} is expected, {bound}; usual is {limit:.2f} or more"
+    bound = f", in most such cases at least {own.low:.2f}" if own.low >= _WORTH_SAYING else ""
+    return f"a Dice of about {own.dice:.2f} is expected{bound}; usual is {limit:.2f} or more"

@@ -25,6 +25,8 @@ LEAST_RANK = 0.5
 LEAST_AUC = 0.8
 """Below these, on ways of spoiling that were left out, the number would mislead: no confidence is learned."""
 AS_IT_IS = ""
+MOST_WIDENING = 1000.0
+"""Where a bound must allow for more, it says nothing: the network is sure of itself where it is wrong."""
 _FOLDS = 3
 _RIDGE = 1.0
 
@@ -72,6 +74,8 @@ def learned(looks: Sequence[Look], class_ids: Sequence[int], always_there: Colle
     always_there : collection of int
         Ids of the structures that every image of the training has.
     """
+    if sum(look.way != AS_IT_IS for look in looks) < LEAST_LOOKS // 2:
+        return None
     structures, measured = curves(looks, class_ids, always_there)
     if measured["rank"] < LEAST_RANK or measured["auc"] < LEAST_AUC:
         return None
@@ -127,10 +131,13 @@ def _of_structure(
         own = ways == way
         others = ~own if way != AS_IT_IS else np.ones(len(ways), dtype=bool)
         low[own] = lower_bound(told[own], _widening(ratio[others], ways[others]))
+    widening = _widening(ratio, ways)
+    if widening > MOST_WIDENING:
+        return None
     curve = Reliability(
         intercept=round(intercept, 5),
         slope=round(slope, 5),
-        widening=round(_widening(ratio, ways), 4),
+        widening=round(widening, 4),
         limit=round(max(0.0, float(np.median(plain)) - LIMIT_BELOW), 3),
         always_there=always_there,
     )

@@ -56,6 +56,7 @@ class _Rung:
     batch: int
     half: bool
     notices: list[Notice] = field(default_factory=list)
+    stopped: bool = False
 
 
 def predict_maps(
@@ -138,6 +139,8 @@ def _predicted(
         try:
             yield from _run(network, padded, options, rung, hand_on, axis)
         except (torch.OutOfMemoryError, MemoryError) as problem:
+            if rung.stopped:  # to begin anew is the last thing that was wanted
+                raise _too_little(problem) from problem
             _step_down(rung, problem)
         else:
             return tuple(rung.notices)
@@ -182,14 +185,14 @@ def _run(
     source = torch.from_numpy(image if image.flags.writeable else image.copy())
     total = math.prod(len(begins) for begins in axis_starts)
     pace = Pace("segmenting", total)
-    done, stopped = 0, False
+    done = 0
     for row in rows_along(axis_starts, shape, axis):
         sums.begin(row.start)
         begun = done
         try:
             if done == 0:
                 yield pace.at(0)
-            for group in [] if stopped else _groups(row.places, rung.batch):
+            for group in [] if rung.stopped else _groups(row.places, rung.batch):
                 tiles = torch.stack([source[(slice(None), *_box(place, options.patch))] for place in group])
                 answers = yield from _answer(network, tiles.to(rung.device), options, rung, pace.at(done))
                 for place, answer in zip(group, answers.to(rung.sums_on), strict=True):
@@ -200,7 +203,7 @@ def _run(
         except FinishEarly:
             if done == 0:
                 raise
-            stopped = True
+            rung.stopped = True
         take(sums.finish(row.stop, unseen=row.places[done - begun :]))
     if done < total:
         rung.notices.append(stopped_notice(done, total, "tiles"))
@@ -279,14 +282,18 @@ def _step_down(rung: _Rung, problem: BaseException) -> None:
     elif rung.device.type != "cpu":
         rung.device, rung.half, text = torch.device("cpu"), False, "not enough graphics memory; computed on the CPU"
     else:
-        raise ResourceError(
-            "E_OOM_CPU",
-            found="too little memory for one tile and the result",
-            expected="room for both",
-            not_done="no labels were made",
-            remedy="Close other programs, or segment a part of the image with --roi.",
-        ) from problem
+        raise _too_little(problem) from problem
     rung.notices.append(Notice("W_DEVICE_FALLBACK", text))
+
+
+def _too_little(problem: BaseException) -> ResourceError:
+    return ResourceError(
+        "E_OOM_CPU",
+        found=f"too little memory for one tile and the result ({type(problem).__name__})",
+        expected="room for both",
+        not_done="no labels were made",
+        remedy="Close other programs, or segment a part of the image with --roi.",
+    )
 
 
 def _padded(image: Floats, patch: tuple[int, ...]) -> tuple[Floats, tuple[slice, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from medseg.confidence.learn import AS_IT_IS, LEAST_CASES, LEAST_LOOKS, Look, learned
+from medseg.errors import OutputError, ResourceError
 from medseg.labels import LabelMap
 from medseg.learn.cases import Case
 from medseg.models.card import Confidence, InputSpec, ModelCard, Postprocessing
@@ -27,6 +29,8 @@ from medseg.semantic.loop import case_dice, classes_of
 
 SHARE_OF_TRAINING = 0.05
 MOST_LOOKS = 600
+SHARE_AS_IT_IS = 0.2
+"""Of the looks at most; the others are at spoiled cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ def calibrate_steps(
     try:
         for number, (case, way, level) in enumerate(planned, 1):
             begun = monotonic()
-            looks.append(_look(network, case, _worse(case, way, level, plan.input), plan, cleaning, way))
+            # the model is worth more than one of its looks
+            with suppress(OutputError, ResourceError):
+                looks.append(_look(network, case, _worse(case, way, level, plan.input), plan, cleaning, way))
             slow = (monotonic() - begun) * (LEAST_LOOKS - number) > end - monotonic()
             if monotonic() >= end or (number < LEAST_LOOKS and slow):
                 break
@@ -87,10 +93,12 @@ def calibrate_steps(
 
 
 def _planned(cases: Sequence[Case], most: int) -> list[tuple[Case, str, int]]:
-    """Return what to look at: each case as it is, then ways and strengths in an order that treats all alike."""
+    """Return what to look at: some cases as they are, then all ways and strengths in an order that treats all alike."""
+    plain = [(case, AS_IT_IS, 0) for case in cases][: max(LEAST_CASES, int(SHARE_AS_IT_IS * most))]
     every = [(case, way, level) for case in cases for way in WAYS for level in LEVELS]
-    order = np.random.default_rng(0).permutation(len(every))
-    return [*((case, AS_IT_IS, 0) for case in cases), *(every[k] for k in order)][:most]
+    rest = [*plain[LEAST_CASES:], *every]
+    order = np.random.default_rng(0).permutation(len(rest))
+    return [*plain[:LEAST_CASES], *(rest[k] for k in order)][:most]
 
 
 def _worse(case: Case, way: str, level: int, spec: InputSpec) -> npt.NDArray[np.float32]:
@@ -120,9 +128,13 @@ def _look(
     rims = Rims(options.n_out)
     rims.add(maps)
     labels = LabelMap(classes_of(maps, plan).astype(np.uint16), grid_of(case, plan.input), plan.classes)
-    dice = case_dice(cleaned(labels, **cleaning.model_dump()).array, case.labels, plan)
-    widths = tuple(rim.width if rim.n_voxels else np.nan for rim in rims.result()[1:])
-    return Look(case.name, way, widths, tuple(dice.get(class_id, np.nan) for class_id in sorted(plan.classes)))
+    found = cleaned(labels, **cleaning.model_dump()).array
+    dice = case_dice(found, case.labels, plan)
+    ids = sorted(plan.classes)
+    widths = tuple(
+        rim.width if (found == class_id).any() else np.nan for class_id, rim in zip(ids, rims.result()[1:], strict=True)
+    )
+    return Look(case.name, way, widths, tuple(dice.get(class_id, np.nan) for class_id in ids))
 
 
 def classes_in_all(cases: Sequence[Case], classes: Collection[int]) -> list[int]:

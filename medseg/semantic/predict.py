@@ -120,7 +120,7 @@ def predict_steps(
     if options.roi is not None:
         labels = _back_in_place(labels, volume, options.roi)
     kept = None if shares is None else Volume(shares, working.grid, card.outputs, source=working.source)
-    confidence, low = trust.told(more)
+    confidence, low = trust.told(labels.array, more, whole=options.roi is None)
     told = (*volume.warnings, *notices, *more, *low)
     return Prediction(replace(labels, source=volume.source), kept, told, confidence=confidence)
 

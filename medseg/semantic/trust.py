@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
 
 from medseg.confidence.expect import expectations, low_notice
 from medseg.errors import Notice
@@ -32,17 +35,24 @@ class Trust:
             self._rims = Rims(len(self._card.classes) + 1)
         self._rims.add(slab.finished)
 
-    def told(self, notices: Sequence[Notice]) -> tuple[tuple[Expectation, ...], tuple[Notice, ...]]:
+    def told(
+        self, labels: npt.NDArray[Any], notices: Sequence[Notice], *, whole: bool = True
+    ) -> tuple[tuple[Expectation, ...], tuple[Notice, ...]]:
         """Return what may be expected of each structure, and a warning where that is little.
 
         Parameters
         ----------
+        labels : integer array
+            What became of the maps: a structure that was cleaned away is not there.
         notices : sequence of Notice
-            What happened on the way: of a part of an image nothing is told.
+            What happened on the way: of a run that was stopped nothing is told.
+        whole : bool
+            All of the scan was looked at; of a box, nothing is told of a structure that is not in it.
         """
         known = self._card.confidence
         if known is None or any(notice.code == "W_PARTIAL" for notice in notices):
             return (), ()
-        found = expectations(self._card, self._rims.result())
+        present = [class_id for class_id in self._card.classes if (labels == class_id).any()]
+        found = expectations(self._card, self._rims.result(), present, whole=whole)
         low = low_notice(known, self._card.classes, found)
         return found, () if low is None else (low,)

@@ -39,7 +39,7 @@ def test_the_bound_lies_between_nothing_and_what_is_expected(dice, widening):
 
 def test_a_card_that_tells_nothing_gives_nothing(card):
     silent = card.model_copy(update={"confidence": None})
-    assert expectations(silent, (Rim(9, 1.0),) * 3) == ()
+    assert expectations(silent, (Rim(9, 1.0),) * 3, {1, 2}) == ()
 
 
 def test_a_card_of_before_still_loads(card):
@@ -50,12 +50,27 @@ def test_a_card_of_before_still_loads(card):
 
 def test_a_structure_that_is_always_there_and_was_not_found_is_expected_to_be_wrong(card):
     told = card.model_copy(update={"confidence": known(_1=CURVE, _2=SELDOM)})
-    assert expectations(told, (Rim(9, 1.0), Rim(0, 0.0), Rim(0, 0.0))) == (Expectation(1, 0.0, 0.0),)
+    rims = (Rim(9, 1.0), Rim(0, 0.0), Rim(0, 0.0))
+    assert expectations(told, rims, ()) == (Expectation(1, 0.0, 0.0),)
+    assert expectations(told, rims, (), whole=False) == ()
+
+
+def test_a_structure_that_was_cleaned_away_is_not_there(card):
+    told = card.model_copy(update={"confidence": known(_1=CURVE, _2=SELDOM)})
+    rims = (Rim(9, 1.0), Rim(5, 0.5), Rim(5, 0.5))
+    assert [own.dice for own in expectations(told, rims, {2})] == [0.0, float(expected_dice(0.5, SELDOM))]
+
+
+def test_a_rim_of_any_width_gives_a_number_that_does_not_say_it_was_not_found(card):
+    told = card.model_copy(update={"confidence": known(_1=CURVE)})
+    found = expectations(told, (Rim(9, 1.0), Rim(3, 1e9), Rim(0, 0.0)), {1})
+    assert 0 < found[0].dice < 1e-6
+    assert "not found" not in low_notice(told.confidence, told.classes, found).text
 
 
 def test_a_structure_without_a_curve_has_no_number(card):
     told = card.model_copy(update={"confidence": known(_2=CURVE)})
-    assert [own.class_id for own in expectations(told, (Rim(9, 1.0),) * 3)] == [2]
+    assert [own.class_id for own in expectations(told, (Rim(9, 1.0),) * 3, {1, 2})] == [2]
 
 
 def test_the_warning_names_the_worst_structure_first_with_its_numbers():

@@ -79,3 +79,22 @@ def test_a_limit_lies_below_what_is_usual():
 def test_the_area_under_the_curve_counts_ties_half():
     assert area_under_curve(np.array([True, False]), np.array([1.0, 1.0])) == 0.5
     assert np.isnan(area_under_curve(np.array([True, True]), np.array([1.0, 2.0])))
+
+
+def test_a_network_that_is_sure_where_it_is_wrong_promises_nothing_instead_of_an_error():
+    def dice(width):
+        return 1 / (1 + np.exp(-(6.5 - 4 * width)))
+
+    found = []
+    for case in range(20):
+        name = f"case {case:02}"
+        found.append(Look(name, AS_IT_IS, (0.1,), (dice(0.1),)))
+        found += [Look(name, way, (width,), (dice(width),)) for way in WAYS for width in (0.6, 1.2, 1.8, 2.4)]
+        found += [Look(name, "not seen", (0.1,), (0.1 if level == 3 else dice(0.1),)) for level in range(4)]
+    assert learned(found, (1,), {1}) is None
+    assert learned([look for look in found if look.way != "not seen"], (1,), {1}) is not None
+
+
+def test_looks_that_are_hardly_ever_spoiled_teach_nothing():
+    plain = [look for look in looks(n_cases=200) if look.way == AS_IT_IS]
+    assert learned([*plain, *looks(n_cases=12)[:20]], (1, 2), {1}) is None

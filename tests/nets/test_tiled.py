@@ -116,6 +116,22 @@ def test_after_a_step_down_the_slabs_begin_anew():
     assert [n.code for n in notices] == ["W_DEVICE_FALLBACK"]
 
 
+def test_a_run_that_was_stopped_does_not_begin_anew_when_memory_runs_out():
+    network, image = Twice(), np.zeros((1, 40, 8), np.float32)
+
+    def full(slab):
+        if slab.start:
+            raise MemoryError
+
+    steps = predict_slabs(network, image, options=TileOptions((8, 8), 2, batch=2), device=CPU, take=full)
+    next(steps)
+    next(steps)
+    with pytest.raises(ResourceError) as refusal:
+        steps.throw(FinishEarly())
+    assert refusal.value.code == "E_OOM_CPU"
+    assert len(network.batches) == 1
+
+
 def test_one_tile_is_the_bare_answer_of_the_network():
     torch.manual_seed(0)
     network = nn.Conv3d(1, 2, 3, padding=1)
