@@ -193,12 +193,23 @@ def _table(rows: Sequence[CaseRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("case", "input", "state", *counted, *expected, "codes", "message", "outputs", "seconds"))
-    for row in rows:
+    for row in _worst_first(rows) if expected else rows:
         names = (printable(name) for name in (row.case, row.input, row.state))
         words = (printable(word) for word in (";".join(row.codes), row.message, ";".join(row.outputs)))
         figures = [_figure(row.objects.get(name)) for name in counted] + [_figure(row.expected_dice) for _ in expected]
         writer.writerow((*names, *figures, *words, f"{row.seconds:.3f}"))
     return text.getvalue()
+
+
+def _worst_first(rows: Sequence[CaseRow]) -> list[CaseRow]:
+    """Return the rows as a person should look at them: no result, nothing known, the least expected; skipped files."""
+
+    def place(row: CaseRow) -> tuple[int, float]:
+        if not row.is_done:
+            return (3, 0.0) if row.state == "skipped" else (0, 0.0)
+        return (1, 0.0) if row.expected_dice is None else (2, row.expected_dice)
+
+    return sorted(rows, key=place)
 
 
 def _figure(value: float | None) -> str:

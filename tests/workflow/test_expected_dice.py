@@ -58,7 +58,8 @@ def test_the_table_of_structures_has_the_number_where_it_is_known(out):
 
 
 def test_summary_report_and_record_have_the_least_one_of_each_case(out):
-    assert [row["expected_dice"] for row in rows(out / "summary.csv")] == ["0.91", "0.42", "0.88", "0.65"]
+    worst_first = ["0.42", "0.65", "0.88", "0.91"]
+    assert [row["expected_dice"] for row in rows(out / "summary.csv")] == worst_first
     lines = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]
     assert [line["expected_dice"] for line in lines] == [0.91, 0.42, 0.88, 0.65]
     record = json.loads((out / "d.medseg.json").read_text())
