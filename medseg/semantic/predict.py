@@ -93,17 +93,9 @@ def predict_steps(
     working, notices = to_working(part, card.input)
     notices = (*notices, *_size_notices(working, card))
     notices = (*notices, *(Notice("W_OUT_OF_DISTRIBUTION", reason) for reason in reasons_unlike(card, part)))
-    tiles = TileOptions(
-        patch=card.input.patch,
-        n_out=len(card.classes) + 1,
-        overlap=options.overlap,
-        batch=options.batch,
-        mirror_axes=card.input.mirror_axes if options.tta else (),
-        half=options.half,
-    )
+    tiles = _tiles(card, options)
     slabs = LabelSlabs(working.grid.shape, _turned(part.grid, card).shape)
     shares = np.empty((tiles.n_out, *working.grid.shape), np.float32) if options.save_maps else None
-
     trust = Trust(card)
 
     def take(slab: Slab) -> None:
@@ -123,6 +115,17 @@ def predict_steps(
     confidence, low = trust.told(labels.array, more, whole=options.roi is None)
     told = (*volume.warnings, *notices, *more, *low)
     return Prediction(replace(labels, source=volume.source), kept, told, confidence=confidence)
+
+
+def _tiles(card: ModelCard, options: PredictOptions) -> TileOptions:
+    return TileOptions(
+        patch=card.input.patch,
+        n_out=len(card.classes) + 1,
+        overlap=options.overlap,
+        batch=options.batch,
+        mirror_axes=card.input.mirror_axes if options.tta else (),
+        half=options.half,
+    )
 
 
 def _turned(grid: Grid, card: ModelCard) -> Grid:

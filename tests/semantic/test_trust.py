@@ -88,6 +88,16 @@ def test_the_way_in_which_a_scan_is_stored_changes_no_number(telling, data_set):
     np.testing.assert_allclose([own.dice for own in a], [own.dice for own in b], rtol=1e-4)
 
 
+def test_of_a_structure_that_lies_outside_of_the_box_nothing_is_said(telling, data_set):
+    volume = read(data_set / "images/case_5.nii.gz")
+    empty = ((0, 3), (0, 3), (0, 3))
+    prediction = finish(segment_steps(volume, telling, SegmentOptions(roi=empty)))
+    there = {class_id for class_id in (1, 2) if (prediction.labels.array == class_id).any()}
+    assert there != {1, 2}
+    assert {own.class_id for own in prediction.confidence} == there
+    assert all(own.dice > 0 for own in prediction.confidence)
+
+
 def test_a_run_that_was_stopped_says_no_number(telling, data_set):
     volume = read(data_set / "images/case_5.nii.gz")
     larger = replace(volume, array=np.tile(volume.numpy(), (1, 3, 3, 3)), grid=replace(volume.grid, shape=(60, 54, 42)))
