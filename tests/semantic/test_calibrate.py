@@ -169,3 +169,26 @@ def test_a_training_asks_its_validation_cases_briefly_and_writes_the_answer_into
 
 def test_a_training_with_too_few_validation_cases_leaves_its_card_without(trained):
     assert read_card(trained).confidence is None
+
+
+def test_a_look_that_fails_costs_neither_the_others_nor_the_model(found):
+    class OftenFails(SoftThreshold):
+        n_asked = 0
+
+        def forward(self, image):
+            self.n_asked += 1
+            return super().forward(image) * (torch.nan if self.n_asked % 5 == 0 else 1.0)
+
+    steps = calibrate_steps(OftenFails(), cases(), CARD, Postprocessing(), always_there={3}, limits=FOREVER)
+    fewer = finish(steps)
+    assert fewer.n_looks == found.n_looks * 4 // 5
+    assert abs(fewer.structures[3].slope - found.structures[3].slope) < 1
+
+
+def test_of_many_cases_most_looks_are_at_spoiled_ones():
+    many = finish(
+        calibrate_steps(SoftThreshold(), cases(40), CARD, Postprocessing(), always_there={3}, limits=Limits(1e9, 100))
+    )
+    assert many is not None
+    assert many.n_looks == 100
+    assert len(many.ways) == 6
